@@ -1,0 +1,1 @@
+"""What a study found: computed when it is unblinded, never before."""

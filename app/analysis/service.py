@@ -1,0 +1,53 @@
+"""Load what was answered, once the key is open."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import Row, select
+from sqlalchemy.orm import Session
+
+from app.analysis.domain import Reading, Table, paper_tables
+from app.errors import Conflict
+from app.storage.models import Case, Condition, Presentation, Reader, Response, Stimulus, Study
+from app.studies.pages import may_see_results
+from app.studies.service import conditions_of
+
+PresentationRow = tuple[Reader, Presentation, Stimulus, Case, Condition | None, Response | None]
+
+
+def require_open_key(study: Study) -> None:
+    """Conflict while any answer by arm must stay sealed."""
+    if not may_see_results(study):
+        raise Conflict(
+            f"The study is {study.state}: its results stay sealed until it is unblinded."
+        )
+
+
+def presentations(session: Session, study: Study) -> Sequence[Row[PresentationRow]]:
+    """Every presentation of the study in each reader's order, answered or not."""
+    require_open_key(study)
+    return session.execute(
+        select(Reader, Presentation, Stimulus, Case, Condition, Response)
+        .join(Presentation, Presentation.reader_id == Reader.id)
+        .join(Stimulus, Stimulus.id == Presentation.stimulus_id)
+        .join(Case, Case.id == Stimulus.case_id)
+        .outerjoin(Condition, Condition.id == Stimulus.condition_id)
+        .outerjoin(Response, Response.presentation_id == Presentation.id)
+        .where(Reader.study_id == study.id)
+        .order_by(Reader.id, Presentation.position)
+    ).all()
+
+
+def tables(session: Session, study: Study) -> list[Table]:
+    readings = [
+        Reading(
+            reader.label,
+            presentation.set_number,
+            case.name,
+            condition.name if condition else None,
+            case.truth,
+            response.answer,
+        )
+        for reader, presentation, _, case, condition, response in presentations(session, study)
+        if response is not None
+    ]
+    return paper_tables(readings, [condition.name for condition in conditions_of(session, study)])

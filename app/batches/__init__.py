@@ -1,0 +1,1 @@
+"""Deliveries of images from ml: a batch is imported whole or not at all."""

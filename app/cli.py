@@ -1,0 +1,384 @@
+"""The `plainsight` command: the server, its database, and studies from the command line."""
+
+import json
+import secrets
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from pydantic import ValidationError
+from sqlalchemy.exc import OperationalError
+
+from app.analysis.export import export_files
+from app.batches.check import check_batch
+from app.batches.service import find_batch_named, import_batch
+from app.errors import Invalid, StudyError
+from app.provenance import code
+from app.readers.service import invite
+from app.researchers.service import add_researcher, find_researcher
+from app.settings import Settings
+from app.storage.images import ImageStore
+from app.storage.session import Database
+from app.studies.domain import QUESTION
+from app.studies.service import (
+    NewStudy,
+    create_study,
+    design_of,
+    find_study_named,
+    list_studies,
+    lock_study,
+    unblind_study,
+)
+from app.vocabulary import StudyState
+from app.web.identity import now
+
+OPERATOR = "operator"
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def main() -> None:
+    """Errors are one sentence and exit code 2; Ctrl-C is exit code 130."""
+    try:
+        cli.main(prog_name="plainsight", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Stopped.", err=True)
+        sys.exit(130)
+    except StudyError as error:
+        fail(error)
+    except ValidationError as error:
+        fail(Invalid(error.errors()[0]["msg"].removeprefix("Value error, ")))
+    except OperationalError as error:
+        fail(Invalid(f"The database does not answer: {error.orig}"))
+
+
+def fail(error: StudyError) -> None:
+    click.echo(f"Error: {error}", err=True)
+    for problem in error.problems if isinstance(error, Invalid) else ():
+        click.echo(f"  - {problem}", err=True)
+    sys.exit(2)
+
+
+def tell(as_json: bool, facts: dict[str, Any], *lines: str) -> None:
+    """One JSON object for a script, or lines for a person."""
+    for line in [json.dumps(facts)] if as_json else lines:
+        click.echo(line)
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+database_option = click.option(
+    "--database",
+    metavar="URL",
+    help="Instead of PLAINSIGHT_DATABASE_URL, such as sqlite:///study.db.",
+)
+
+
+def settings_for(database: str | None) -> Settings:
+    return Settings(database_url=database) if database else Settings()
+
+
+@contextmanager
+def opened(settings: Settings) -> Iterator[Database]:
+    database = Database(settings.database)
+    try:
+        database.require_current()
+        yield database
+    finally:
+        database.close()
+
+
+@contextmanager
+def progress_on_terminal(label: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on a terminal, and nothing in a log."""
+    with click.progressbar(length=1, label=label, file=sys.stderr) as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.length = total
+            bar.update(done - bar.pos)
+
+        yield show
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(code()["version"], message="plainsight %(version)s")
+def cli() -> None:
+    """Blinded reader studies of original and perturbed images.
+
+    Settings come from the environment; see docs/operations.md.
+    """
+
+
+@cli.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535))
+@database_option
+def serve(host: str, port: int, database: str | None) -> None:
+    """Serve studies to readers and researchers until Ctrl-C.
+
+    Example: plainsight serve --port 8123
+    """
+    import uvicorn
+
+    from app.main import create_app
+
+    app = create_app(settings_for(database))
+    uvicorn.run(app, host=host, port=port, log_level="warning", server_header=False)
+
+
+@cli.group()
+def db() -> None:
+    """The database."""
+
+
+@db.command("upgrade")
+@database_option
+def db_upgrade(database: str | None) -> None:
+    """Create the tables, or bring them to the newest version.
+
+    Example: plainsight db upgrade
+    """
+    settings = settings_for(database)
+    settings.home.mkdir(parents=True, exist_ok=True)
+    store = Database(settings.database)
+    store.upgrade()
+    store.close()
+    click.echo(f"The database is ready: {settings.database.render_as_string()}")
+
+
+@cli.group()
+def researcher() -> None:
+    """Researchers' accounts."""
+
+
+@researcher.command("add")
+@click.argument("email")
+@click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
+@json_option
+@database_option
+def researcher_add(email: str, password_stdin: bool, as_json: bool, database: str | None) -> None:
+    """Add a researcher; without --password-stdin a password is made and shown once.
+
+    Example: plainsight researcher add ada@example.org
+    """
+    password = sys.stdin.readline().rstrip("\n") if password_stdin else secrets.token_urlsafe(12)
+    with opened(settings_for(database)) as store, store.writing() as session:
+        added = add_researcher(session, email, password, now()).email
+    shown = {} if password_stdin else {"password": password}
+    tell(
+        as_json,
+        {"email": added, **shown},
+        f"Researcher: {added}",
+        *(f"Password, shown only now: {each}" for each in shown.values()),
+    )
+
+
+@cli.group()
+def batch() -> None:
+    """Batches of original and perturbed images."""
+
+
+@batch.command("check")
+@click.argument("path", type=click.Path(exists=True, path_type=Path))
+@json_option
+def batch_check(path: Path, as_json: bool) -> None:
+    """List everything that is wrong with a batch, a folder or a zip; change nothing.
+
+    Example: plainsight batch check batch.zip
+    """
+    try:
+        with progress_on_terminal("Checking") as progress:
+            checked = check_batch(path, progress=progress)
+    except Invalid as refusal:
+        if as_json:
+            click.echo(json.dumps({"ok": False, "problems": refusal.problems}))
+        raise
+    manifest = checked.manifest
+    pairs = [image for case in manifest.cases for image in case.perturbed]
+    proven = sum(image.success for image in pairs)
+    tell(
+        as_json,
+        {
+            "ok": True,
+            "name": manifest.name,
+            "sha256": checked.digest,
+            "cases": len(manifest.cases),
+            "pairs": len(pairs),
+            "proven": proven,
+        },
+        f"{manifest.name}: {len(manifest.cases)} cases, {proven} of {len(pairs)} pairs proven; "
+        "nothing is wrong.",
+    )
+
+
+@batch.command("import")
+@click.argument("path", type=click.Path(exists=True, path_type=Path))
+@json_option
+@database_option
+def batch_import(path: Path, as_json: bool, database: str | None) -> None:
+    """Import a batch, whole or not at all.
+
+    Example: plainsight batch import batch.zip
+    """
+    settings = settings_for(database)
+    with opened(settings) as store, progress_on_terminal("Importing") as progress:
+        images = ImageStore(settings.images)
+        number = import_batch(path, store, images, now(), progress=progress)
+    tell(as_json, {"batch": number}, f"Imported as batch {number}.")
+
+
+@cli.group()
+def study() -> None:
+    """Blinded studies."""
+
+
+@study.command("create")
+@click.option("--batch", "batch_name", required=True, help="Its number or name.")
+@click.option("--title", required=True, help="For researchers; may say what is studied.")
+@click.option(
+    "--public-title",
+    default="Reading study of tissue images",
+    show_default=True,
+    help="What readers see; must not say what is studied.",
+)
+@click.option("--sets", default=2, show_default=True, help="How often each image is shown.")
+@click.option("--gap", type=int, help="Least distance between two showings of a case.")
+@click.option("--condition", "conditions", multiple=True, help="Only these; may be repeated.")
+@click.option("--question", default=QUESTION, show_default=True)
+@click.option("--criterion", help="The batch's own when not given.")
+@click.option("--researcher", "email", help="Whose study; the only researcher when not given.")
+@click.option("--demo", is_flag=True, help="Show results live, with a mark on every page.")
+@json_option
+@database_option
+def study_create(
+    batch_name: str,
+    title: str,
+    public_title: str,
+    sets: int,
+    gap: int | None,
+    conditions: tuple[str, ...],
+    question: str,
+    criterion: str | None,
+    email: str | None,
+    demo: bool,
+    as_json: bool,
+    database: str | None,
+) -> None:
+    """Design a study on a batch: every image is shown once a set.
+
+    Example: plainsight study create --batch 1 --sets 2 --title "Linf 2, breast"
+    """
+    new = NewStudy(title, public_title, sets, question, criterion, gap, conditions, demo)
+    with opened(settings_for(database)) as store, store.writing() as session:
+        owner = find_researcher(session, email)
+        created = create_study(session, owner, find_batch_named(session, batch_name), new, now())
+        shown = design_of(created.stimuli, created.sets).presentations
+        facts = {"study": created.id, "presentations": shown, "minimum_gap": created.minimum_gap}
+    tell(
+        as_json,
+        facts,
+        f"Study {facts['study']}: {shown} presentations a reader, "
+        f"a case at least {facts['minimum_gap']} apart. Next: plainsight study invite "
+        f"{facts['study']}",
+    )
+
+
+@study.command("invite")
+@click.argument("study_name", metavar="STUDY")
+@json_option
+@database_option
+def study_invite(study_name: str, as_json: bool, database: str | None) -> None:
+    """Make a personal link for one more reader; it is shown only now.
+
+    Example: plainsight study invite 1
+    """
+    settings = settings_for(database)
+    with opened(settings) as store, store.writing() as session:
+        invitation = invite(session, find_study_named(session, study_name), OPERATOR, now())
+    url = invitation.url(settings.public_url)
+    tell(
+        as_json,
+        {"reader": invitation.label, "url": url},
+        f"Reader: {invitation.label}",
+        f"Reader link: {url}",
+    )
+
+
+@study.command("list")
+@json_option
+@database_option
+def study_list(as_json: bool, database: str | None) -> None:
+    """List the studies.
+
+    Example: plainsight study list
+    """
+    with opened(settings_for(database)) as store, store.reading() as session:
+        studies = [
+            {
+                "study": each.id,
+                "title": each.internal_title,
+                "state": each.state.value,
+                "readers": len(each.readers),
+                "finished": sum(reader.finished_at is not None for reader in each.readers),
+            }
+            for each in list_studies(session)
+        ]
+    lines = [
+        "{study:>4}  {state:<10}  {finished} of {readers} readers finished  {title}".format(**each)
+        for each in studies
+    ]
+    tell(as_json, {"studies": studies}, *(lines or ["There is no study yet."]))
+
+
+@study.command("unblind")
+@click.argument("study_name", metavar="STUDY")
+@click.option("--yes", is_flag=True, help="Do not ask; for scripts.")
+@json_option
+@database_option
+def study_unblind(study_name: str, yes: bool, as_json: bool, database: str | None) -> None:
+    """Lock a study and open its key. This cannot be undone.
+
+    Example: plainsight study unblind 1
+    """
+    with opened(settings_for(database)) as store:
+        with store.reading() as session:
+            title = find_study_named(session, study_name).internal_title
+        if not yes:
+            typed = click.prompt(
+                "No answer is taken after this, and it cannot be undone.\n"
+                f"Type {title!r} to unblind",
+                err=True,
+            )
+            if typed != title:
+                raise Invalid("That is not the title; nothing was unblinded.")
+        with store.writing() as session:
+            found = find_study_named(session, study_name)
+            if found.state in {StudyState.READY, StudyState.READING}:
+                lock_study(session, found, OPERATOR, now())
+            unblind_study(session, found, OPERATOR, now())
+            number = found.id
+    tell(as_json, {"study": number, "state": "unblinded"}, f"Study {number} is unblinded.")
+
+
+@study.command("export")
+@click.argument("study_name", metavar="STUDY")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="A new folder.")
+@json_option
+@database_option
+def study_export(study_name: str, out: Path, as_json: bool, database: str | None) -> None:
+    """Write presentations.csv, its data dictionary and study.json, after unblinding.
+
+    Example: plainsight study export 1 --out results
+    """
+    with opened(settings_for(database)) as store, store.reading() as session:
+        files = export_files(session, find_study_named(session, study_name), now())
+    if out.exists():
+        raise Invalid(f"{out} exists; choose a new folder.")
+    out.mkdir(parents=True)
+    for name, text in files.items():
+        (out / name).write_text(text, encoding="utf-8", newline="\n")
+    tell(as_json, {"out": str(out), "files": list(files)}, f"Wrote {', '.join(files)} to {out}.")

@@ -1,0 +1,45 @@
+"""The server: settings, database, images, and the routes of every feature."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from fastapi.staticfiles import StaticFiles
+
+from app import ROOT
+from app.analysis import routes as analysis
+from app.batches import routes as batches
+from app.readers import routes as readers
+from app.reading import routes as reading
+from app.researchers import routes as researchers
+from app.responses import routes as responses
+from app.settings import MIB, Settings
+from app.storage.images import ImageStore
+from app.storage.session import Database
+from app.studies import routes as studies
+from app.web import health
+from app.web.errors import add_error_pages
+from app.web.security import Security
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The application. Conflict when the database is not at the version this code needs."""
+    settings = settings or Settings()
+    database = Database(settings.database)
+    database.require_current()
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+        database.close()
+
+    app = FastAPI(title="Plainsight", lifespan=lifespan, openapi_url=None)
+    app.state.settings = settings
+    app.state.database = database
+    app.state.images = ImageStore(settings.images)
+    app.add_middleware(Security, max_body=settings.max_upload_mib * MIB)
+    for feature in (researchers, batches, studies, readers, reading, responses, analysis, health):
+        app.include_router(feature.router)
+    app.mount("/static", StaticFiles(directory=ROOT / "static"), name="static")
+    add_error_pages(app)
+    return app

@@ -1,0 +1,125 @@
+"""The order of presentations: shuffled from a seed, repeats far apart, no pattern to notice.
+
+Every image is shown once a set, and the sets are not blocks: one shuffle holds them all, and the
+n-th showing of an image belongs to Set n. First only the cases are ordered, at random under the
+minimum gap; then the images of each case are dealt at random to its places. So every place is as
+likely to show an original as any perturbed version, whatever the gap.
+"""
+
+import math
+import random
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from app.errors import Invalid
+
+ATTEMPTS_AT_CASES = 2000
+DEALS = 64  # the most even of so many is taken
+QUARTERS = 4
+
+
+@dataclass(frozen=True)
+class Placed:
+    """One presentation: `position` from 1 in the whole order, `set_number` from 1."""
+
+    position: int
+    set_number: int
+    stimulus: int
+
+
+def order(
+    versions: Mapping[int, Sequence[int]], *, sets: int, minimum_gap: int, seed: str
+) -> list[Placed]:
+    """The order for one reader.
+
+    versions: of each case, its images, the original first. minimum_gap: the least distance in
+    positions between two presentations of one case. The same arguments give the same order.
+    Invalid when no order keeps the gap.
+    """
+    chance = random.Random(seed)  # noqa: S311 (the seed itself is a secret HMAC)
+    shown = {case: len(images) * sets for case, images in versions.items()}
+    places = order_of_cases(shown, minimum_gap, chance)
+    deals = (deal(places, versions, sets, chance) for _ in range(DEALS))
+    return number_sets(min(deals, key=lambda dealt: unevenness(dealt, versions)))
+
+
+def order_of_cases(shown: Mapping[int, int], gap: int, chance: random.Random) -> list[int]:
+    """Each case as often as `shown` says, at random, `gap` or more positions apart."""
+    for _ in range(ATTEMPTS_AT_CASES):
+        if (places := try_order_of_cases(shown, gap, chance)) is not None:
+            return places
+    raise Invalid(f"No order keeps a minimum gap of {gap}; choose a smaller gap.")
+
+
+def try_order_of_cases(
+    shown: Mapping[int, int], gap: int, chance: random.Random
+) -> list[int] | None:
+    """Fill the places from first to last; None at a dead end.
+
+    Among the cases that may come now one is drawn with a chance in proportion to its remaining
+    showings, as in a plain shuffle.
+    """
+    left = dict(sorted(shown.items()))
+    free_at = dict.fromkeys(left, 0)
+    places: list[int] = []
+    total = sum(left.values())
+    for position in range(total):
+        least = fewest_left(list(left.values()), total - position, gap)
+        candidates = [case for case in left if left[case] >= least and free_at[case] <= position]
+        if not candidates:
+            return None
+        case = chance.choices(candidates, [left[case] for case in candidates])[0]
+        places.append(case)
+        left[case] -= 1
+        free_at[case] = position + gap
+    return places
+
+
+def fewest_left(left: Sequence[int], places: int, gap: int) -> int:
+    """How many showings the next case must have left, so that the rest still fits.
+
+    All but the last m showings of every case must be over m gaps before the end. Where as many
+    of them remain as places until then, one of them must come now.
+    """
+    for m in range(max(left) - 1, 0, -1):
+        waiting = sum(count - m for count in left if count > m)
+        if waiting >= places - m * gap:
+            return m + 1
+    return 1
+
+
+def deal(
+    places: Sequence[int], versions: Mapping[int, Sequence[int]], sets: int, chance: random.Random
+) -> list[int]:
+    """Each case's images, `sets` times each, dealt at random to the case's places."""
+    hands: dict[int, list[int]] = {}
+    for case, images in sorted(versions.items()):
+        hands[case] = [image for image in images for _ in range(sets)]
+        chance.shuffle(hands[case])
+    return [hands[case].pop() for case in places]
+
+
+def unevenness(dealt: Sequence[int], versions: Mapping[int, Sequence[int]]) -> tuple[float, int]:
+    """How far the arms are from an even spread over the quarters, then the longest run of one arm.
+
+    Fatigue must fall on both arms alike, and a long run of one arm could be felt.
+    """
+    originals = {images[0] for images in versions.values()}
+    arms = [stimulus in originals for stimulus in dealt]
+    size = math.ceil(len(arms) / QUARTERS)
+    share = sum(arms) / len(arms)
+    quarters = [arms[start : start + size] for start in range(0, len(arms), size)]
+    spread = max(abs(sum(quarter) - share * len(quarter)) for quarter in quarters)
+    return spread, max(len(list(run)) for _, run in groupby(arms))
+
+
+def number_sets(dealt: Sequence[int]) -> list[Placed]:
+    """The n-th showing of an image belongs to Set n."""
+    seen: Counter[int] = Counter()
+    placed = []
+    for position, stimulus in enumerate(dealt, start=1):
+        seen[stimulus] += 1
+        placed.append(Placed(position, seen[stimulus], stimulus))
+    return placed

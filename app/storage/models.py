@@ -1,0 +1,292 @@
+"""Every table. What must never happen is a constraint here, not a hope elsewhere."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    CheckConstraint,
+    Enum,
+    ForeignKey,
+    Index,
+    MetaData,
+    String,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+from app.storage.types import UTCDateTime
+from app.vocabulary import Answer, StudyState
+
+DIGEST = String(64)
+
+
+def closed_set(kind: type[StrEnum]) -> Enum:
+    """Text with a check constraint, the same on SQLite and Postgres."""
+    return Enum(
+        kind,
+        native_enum=False,
+        create_constraint=True,
+        length=20,
+        name=kind.__name__.lower(),
+        values_callable=lambda members: [member.value for member in members],
+    )
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+class Researcher(Base):
+    __tablename__ = "researcher"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    email: Mapped[str] = mapped_column(String(320), unique=True)
+    password_hash: Mapped[str] = mapped_column(String(200))
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime)
+
+
+class ResearcherSession(Base):
+    """One signed-in browser. Only a digest of its cookie is kept."""
+
+    __tablename__ = "researcher_session"
+
+    token_digest: Mapped[str] = mapped_column(DIGEST, primary_key=True)
+    researcher_id: Mapped[int] = mapped_column(ForeignKey("researcher.id", ondelete="CASCADE"))
+    expires_at: Mapped[datetime] = mapped_column(UTCDateTime)
+
+    researcher: Mapped[Researcher] = relationship()
+
+
+class Batch(Base):
+    """A delivery of images. `digest` is the SHA-256 of its batch.json."""
+
+    __tablename__ = "batch"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(200))
+    digest: Mapped[str] = mapped_column(DIGEST, unique=True)
+    criterion: Mapped[str] = mapped_column(String(500))
+    network: Mapped[dict[str, Any]] = mapped_column(JSON)
+    provenance: Mapped[dict[str, Any]] = mapped_column(JSON)
+    imported_at: Mapped[datetime] = mapped_column(UTCDateTime)
+
+    conditions: Mapped[list["Condition"]] = relationship(
+        back_populates="batch", order_by="Condition.id"
+    )
+    cases: Mapped[list["Case"]] = relationship(back_populates="batch", order_by="Case.id")
+
+
+class Condition(Base):
+    """An attack with its budget. The original is a stimulus without a condition."""
+
+    __tablename__ = "condition"
+    __table_args__ = (UniqueConstraint("batch_id", "name"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    batch_id: Mapped[int] = mapped_column(ForeignKey("batch.id"))
+    name: Mapped[str] = mapped_column(String(64))
+    attack: Mapped[str] = mapped_column(String(64))
+    norm: Mapped[str] = mapped_column(String(10))
+    epsilon: Mapped[str | None] = mapped_column(String(20))
+    steps: Mapped[int]
+    step_size: Mapped[str] = mapped_column(String(20))
+    confidence_target: Mapped[float]
+    seed: Mapped[str] = mapped_column(String(40))
+
+    batch: Mapped[Batch] = relationship(back_populates="conditions")
+
+
+class Case(Base):
+    """One tissue patch: what a truth belongs to."""
+
+    __tablename__ = "case"
+    __table_args__ = (
+        UniqueConstraint("batch_id", "name"),
+        CheckConstraint("truth IN (0, 1)", name="truth"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    batch_id: Mapped[int] = mapped_column(ForeignKey("batch.id"))
+    name: Mapped[str] = mapped_column(String(64))
+    truth: Mapped[int]
+    data_set: Mapped[str] = mapped_column(String(100))
+    fold: Mapped[str] = mapped_column(String(100))
+    index_in_fold: Mapped[int]
+    micrometres_per_pixel: Mapped[float]
+
+    batch: Mapped[Batch] = relationship(back_populates="cases")
+    stimuli: Mapped[list["Stimulus"]] = relationship(back_populates="case", order_by="Stimulus.id")
+
+
+class Stimulus(Base):
+    """One image of one case: the original, or the case under one condition.
+
+    `file` names the pixels in the image store, `sha256` is their digest there;
+    `delivered_sha256` is the digest of the file that the batch delivered. The measured norms
+    are in grey levels, `l0_fraction` a share of the pixels; all are empty for an original.
+    """
+
+    __tablename__ = "stimulus"
+    __table_args__ = (
+        UniqueConstraint("case_id", "condition_id"),
+        Index(
+            "uq_stimulus_original",
+            "case_id",
+            unique=True,
+            sqlite_where=text("condition_id IS NULL"),
+            postgresql_where=text("condition_id IS NULL"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    case_id: Mapped[int] = mapped_column(ForeignKey("case.id"))
+    condition_id: Mapped[int | None] = mapped_column(ForeignKey("condition.id"))
+    file: Mapped[str] = mapped_column(String(100), unique=True)
+    sha256: Mapped[str] = mapped_column(DIGEST)
+    delivered_sha256: Mapped[str] = mapped_column(DIGEST)
+    stored_bytes: Mapped[int]
+    width: Mapped[int]
+    height: Mapped[int]
+    p_positive: Mapped[float]
+    success: Mapped[bool | None]
+    l0_fraction: Mapped[float | None]
+    l1_mad: Mapped[float | None]
+    l2_rmsd: Mapped[float | None]
+    linf: Mapped[int | None]
+
+    case: Mapped[Case] = relationship(back_populates="stimuli")
+    condition: Mapped[Condition | None] = relationship()
+
+
+class Study(Base):
+    """One blinded study. `secret` is the key from which each reader's order is drawn."""
+
+    __tablename__ = "study"
+    __table_args__ = (
+        CheckConstraint("sets >= 1", name="sets"),
+        CheckConstraint("minimum_gap >= 1", name="minimum_gap"),
+        CheckConstraint("(state = 'unblinded') = (unblinded_at IS NOT NULL)", name="unblinded"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    researcher_id: Mapped[int] = mapped_column(ForeignKey("researcher.id"))
+    batch_id: Mapped[int] = mapped_column(ForeignKey("batch.id"))
+    internal_title: Mapped[str] = mapped_column(String(200), unique=True)
+    public_title: Mapped[str] = mapped_column(String(200))
+    question: Mapped[str] = mapped_column(String(300))
+    criterion: Mapped[str] = mapped_column(String(500))
+    sets: Mapped[int]
+    minimum_gap: Mapped[int]
+    is_demo: Mapped[bool]
+    secret: Mapped[str] = mapped_column(String(64))
+    state: Mapped[StudyState] = mapped_column(closed_set(StudyState))
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    locked_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    unblinded_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+
+    researcher: Mapped[Researcher] = relationship()
+    batch: Mapped[Batch] = relationship()
+    readers: Mapped[list["Reader"]] = relationship(back_populates="study", order_by="Reader.id")
+    stimuli: Mapped[list[Stimulus]] = relationship(
+        secondary="study_stimulus", order_by="Stimulus.id"
+    )
+
+
+class StudyStimulus(Base):
+    """The images that a study shows."""
+
+    __tablename__ = "study_stimulus"
+
+    study_id: Mapped[int] = mapped_column(ForeignKey("study.id"), primary_key=True)
+    stimulus_id: Mapped[int] = mapped_column(ForeignKey("stimulus.id"), primary_key=True)
+
+
+class Reader(Base):
+    """One pathologist in one study.
+
+    Only digests are kept: of the personal link, and of the cookie of the one place where the
+    reader reads at present.
+    """
+
+    __tablename__ = "reader"
+    __table_args__ = (UniqueConstraint("study_id", "label"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    study_id: Mapped[int] = mapped_column(ForeignKey("study.id"))
+    label: Mapped[str] = mapped_column(String(20))
+    link_digest: Mapped[str] = mapped_column(DIGEST, unique=True)
+    place_digest: Mapped[str | None] = mapped_column(DIGEST, unique=True)
+    invited_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    consent_version: Mapped[str | None] = mapped_column(String(40))
+    seed: Mapped[str | None] = mapped_column(String(64))
+    began_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    finished_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+
+    study: Mapped[Study] = relationship(back_populates="readers")
+
+
+class Presentation(Base):
+    """One image, to one reader, at one place in the order.
+
+    `set_number` counts how often this reader has seen this very image: the sets of the paper.
+    """
+
+    __tablename__ = "presentation"
+    __table_args__ = (
+        UniqueConstraint("reader_id", "position"),
+        UniqueConstraint("reader_id", "stimulus_id", "set_number"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    reader_id: Mapped[int] = mapped_column(ForeignKey("reader.id"))
+    stimulus_id: Mapped[int] = mapped_column(ForeignKey("stimulus.id"))
+    position: Mapped[int]
+    set_number: Mapped[int]
+    token: Mapped[str] = mapped_column(String(40), unique=True)
+
+    reader: Mapped[Reader] = relationship()
+    stimulus: Mapped[Stimulus] = relationship()
+
+
+class Response(Base):
+    """The answer to one presentation: one, and final. Times are the reader's own clock."""
+
+    __tablename__ = "response"
+
+    presentation_id: Mapped[int] = mapped_column(ForeignKey("presentation.id"), primary_key=True)
+    answer: Mapped[Answer] = mapped_column(closed_set(Answer))
+    answered_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    reading_time_ms: Mapped[int]
+    hidden_ms: Mapped[int]
+    device_pixel_ratio: Mapped[float]
+    viewport_width: Mapped[int]
+    viewport_height: Mapped[int]
+    display_width: Mapped[int]
+    display_height: Mapped[int]
+    scale: Mapped[int]
+    pixel_exact: Mapped[bool]
+
+    presentation: Mapped[Presentation] = relationship()
+
+
+class Event(Base):
+    """What happened to a study, and by whom; rows are only ever added."""
+
+    __tablename__ = "event"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    study_id: Mapped[int] = mapped_column(ForeignKey("study.id"), index=True)
+    at: Mapped[datetime] = mapped_column(UTCDateTime)
+    actor: Mapped[str] = mapped_column(String(320))
+    kind: Mapped[str] = mapped_column(String(40))

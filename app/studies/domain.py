@@ -1,0 +1,75 @@
+"""The rules of a study: what may be designed, what may be said to readers, what comes next."""
+
+import math
+import re
+from dataclasses import dataclass
+
+from app.errors import Conflict, Invalid
+from app.vocabulary import StudyState
+
+USUAL_GAP = 10
+SECONDS_A_PRESENTATION = 7
+QUESTION = "Does this image show tumour?"
+
+# Words that would tell a reader what is being studied.
+REVEALING = re.compile(
+    r"\b(adversar\w*|attack\w*|perturb\w*|manipulat\w*|tamper\w*|fool\w*|original\w*|altered|"
+    r"duplicat\w*|repeat\w*|neural|network\w*|deep learning|robust\w*|percept\w*)\b",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Design:
+    """What is shown: `cases` patches under `versions` conditions each, `sets` times."""
+
+    cases: int
+    versions: int
+    sets: int
+
+    @property
+    def presentations(self) -> int:
+        return self.cases * self.versions * self.sets
+
+    @property
+    def largest_gap(self) -> int:
+        """The largest distance that every two presentations of one case can keep.
+
+        A case is shown k = versions * sets times; its first and last are (k - 1) gaps apart, and
+        the last round needs a place for every case: (k - 1) * gap + cases <= k * cases.
+        """
+        return self.cases
+
+    @property
+    def minutes(self) -> int:
+        return max(1, math.ceil(self.presentations * SECONDS_A_PRESENTATION / 60))
+
+
+def chosen_gap(design: Design, asked: int | None) -> int:
+    """`asked`, or the usual gap as far as the design allows it. Invalid when it is impossible."""
+    largest = design.largest_gap
+    if design.cases < 2:
+        raise Invalid("A study needs at least 2 cases: one alone would be shown back to back.")
+    if asked is None:
+        return min(USUAL_GAP, largest)
+    if not 2 <= asked <= largest:
+        raise Invalid(
+            f"A minimum gap of {asked} is not possible with {design.cases} cases; "
+            f"choose 2 to {largest}."
+        )
+    return asked
+
+
+def refuse_revealing(**texts: str) -> None:
+    """Invalid when a text that readers see tells what is studied."""
+    for name, text in texts.items():
+        if found := REVEALING.search(text):
+            raise Invalid(
+                f"The {name.replace('_', ' ')} says {found.group()!r}, which tells readers "
+                "what is being studied; use a neutral word."
+            )
+
+
+def require_state(state: StudyState, *allowed: StudyState, to: str) -> None:
+    if state not in allowed:
+        raise Conflict(f"A study that is {state} cannot be used to {to}.")

@@ -1,0 +1,53 @@
+"""Errors in words: a page for a person, JSON for a script, and no traces for either."""
+
+from http import HTTPStatus
+from urllib.parse import quote
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, RedirectResponse, Response
+from starlette.exceptions import HTTPException
+
+from app.errors import Invalid, NotFound, SignInNeeded, StudyError
+from app.web.templating import Message, render, wants_json
+
+
+def answer(request: Request, status: int, message: str) -> Response:
+    if wants_json(request):
+        return JSONResponse({"message": message}, status, {"Cache-Control": "no-store"})
+    return render("error.html", Message(HTTPStatus(status).phrase, message), status=status)
+
+
+def study_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, StudyError)  # noqa: S101 (how starlette types its handlers)
+    if isinstance(error, SignInNeeded) and not wants_json(request):
+        return RedirectResponse(f"/sign-in?next={quote(request.url.path)}", 303)
+    return answer(request, error.status, str(error))
+
+
+def http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101
+    if error.status_code == NotFound.status:
+        return answer(request, 404, "There is no such page.")
+    return answer(request, error.status_code, str(error.detail))
+
+
+def not_understood(request: Request, error: Exception) -> Response:
+    """Says which field is wrong, and never echoes what was sent."""
+    assert isinstance(error, RequestValidationError)  # noqa: S101
+    fields = sorted({str(problem["loc"][-1]) for problem in error.errors()})
+    return answer(request, Invalid.status, f"Please check: {', '.join(fields)}.")
+
+
+def unexpected(request: Request, _error: Exception) -> Response:
+    """The server's log has the trace; starlette raises the error again after this."""
+    return answer(
+        request, 500, "Something went wrong on our side. Nothing was changed; please try again."
+    )
+
+
+def add_error_pages(app: FastAPI) -> None:
+    app.add_exception_handler(StudyError, study_error)
+    app.add_exception_handler(HTTPException, http_error)
+    app.add_exception_handler(RequestValidationError, not_understood)
+    app.add_exception_handler(Exception, unexpected)

@@ -1,0 +1,272 @@
+"""What tests of the server share: both databases, a running application, a study."""
+
+import os
+import pwd
+import secrets
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+from sqlalchemy import URL, create_engine, make_url, text
+from sqlalchemy.exc import DBAPIError
+
+from app.batches.service import find_batch, import_batch
+from app.main import create_app
+from app.readers.service import CONSENT_VERSION, invite
+from app.researchers.service import add_researcher
+from app.settings import Settings
+from app.storage.images import ImageStore
+from app.storage.session import Database
+from app.studies.service import NewStudy, create_study
+from app.web.identity import now
+
+EMAIL, PASSWORD = "ada@example.org", "correct horse battery"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def postgres_programs() -> Path:
+    """Debian keeps them off PATH, one folder a version."""
+    if found := shutil.which("initdb"):
+        return Path(found).resolve().parent
+    return max(Path("/usr/lib/postgresql").glob("*/bin"))
+
+
+def as_postgres(*command: str | Path) -> list[str]:
+    """Postgres refuses to run as root."""
+    words = [str(word) for word in command]
+    return ["runuser", "-u", "postgres", "--", *words] if os.geteuid() == 0 else words
+
+
+def wait_for(url: URL) -> None:
+    for _ in range(150):
+        try:
+            with create_engine(url).connect():
+                return
+        except DBAPIError:
+            time.sleep(0.1)
+    raise TimeoutError(f"no Postgres at {url}")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[URL]:
+    """PLAINSIGHT_TEST_POSTGRES_URL, or a server of our own for this run."""
+    if given := os.environ.get("PLAINSIGHT_TEST_POSTGRES_URL"):
+        yield make_url(given).set(drivername="postgresql+pg8000")
+        return
+    programs, port = postgres_programs(), free_port()
+    with tempfile.TemporaryDirectory(prefix="plainsight-postgres-") as folder:
+        data = Path(folder) / "data"
+        if os.geteuid() == 0:
+            os.chown(folder, pwd.getpwnam("postgres").pw_uid, -1)
+        options = ["--auth=trust", "--username=postgres", "--no-sync", "--encoding=UTF8"]
+        subprocess.run(
+            as_postgres(programs / "initdb", "-D", data, *options),
+            check=True,
+            capture_output=True,
+            cwd=folder,
+        )
+        server = subprocess.Popen(
+            as_postgres(
+                programs / "postgres", "-D", data, "-p", str(port), "-k", folder, "-h", "127.0.0.1"
+            ),
+            stderr=subprocess.DEVNULL,
+            cwd=folder,
+        )
+        try:
+            url = URL.create("postgresql+pg8000", "postgres", None, "127.0.0.1", port, "postgres")
+            wait_for(url)
+            yield url
+        finally:
+            server.terminate()
+            server.wait()
+
+
+@pytest.fixture(scope="session")
+def migrated_postgres(postgres: URL) -> Iterator[Callable[[], URL]]:
+    """Makes databases with all tables by cloning one that was migrated once."""
+    engine = create_engine(postgres, isolation_level="AUTOCOMMIT")
+    template = f"plainsight_{secrets.token_hex(4)}"
+    made = [template]
+
+    def clone() -> URL:
+        made.append(f"{template}_{len(made)}")
+        with engine.connect() as connection:
+            connection.execute(text(f"CREATE DATABASE {made[-1]} TEMPLATE {template}"))
+        return postgres.set(database=made[-1])
+
+    with engine.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {template}"))
+    migrated = Database(postgres.set(database=template))
+    migrated.upgrade()
+    migrated.close()
+    yield clone
+    with engine.connect() as connection:
+        for name in reversed(made):
+            connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+    engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("template") / "plainsight.db"
+    migrated = Database(URL.create("sqlite", database=str(path)))
+    migrated.upgrade()
+    migrated.close()
+    return path
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A migrated, empty database of either kind."""
+    if request.param == "postgres":
+        clone: Callable[[], URL] = request.getfixturevalue("migrated_postgres")
+        return clone().render_as_string(hide_password=False)
+    copy = tmp_path / "plainsight.db"
+    shutil.copyfile(request.getfixturevalue("migrated_sqlite"), copy)
+    return f"sqlite:///{copy}"
+
+
+@pytest.fixture
+def settings(database_url: str, tmp_path: Path) -> Settings:
+    return Settings(home=tmp_path, database_url=database_url)
+
+
+@pytest.fixture
+def database(settings: Settings) -> Iterator[Database]:
+    opened = Database(settings.database)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def store(settings: Settings) -> ImageStore:
+    return ImageStore(settings.images)
+
+
+@pytest.fixture
+def browser(settings: Settings) -> Iterator[Callable[[], TestClient]]:
+    """Makes browsers that talk to one running application; each has cookies of its own."""
+    app = create_app(settings)
+    opened: list[TestClient] = []
+
+    def open_browser() -> TestClient:
+        opened.append(
+            TestClient(
+                app,
+                base_url="http://127.0.0.1",
+                follow_redirects=False,
+                headers={"accept": "text/html"},
+                raise_server_exceptions=False,
+            )
+        )
+        return opened[-1]
+
+    yield open_browser
+    for each in opened:
+        each.close()
+    app.state.database.close()
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A study that may be read: its number, and personal links of its readers."""
+
+    study: int
+    batch: int
+    links: tuple[str, ...]
+
+
+@pytest.fixture
+def ready(
+    database: Database, store: ImageStore, tmp_path: Path, make_batch: Callable[..., Path]
+) -> Callable[..., Ready]:
+    """`ready(cases=4, sets=2, readers=1, is_demo=False, ...)` makes a study of a new batch."""
+
+    def make(
+        *,
+        cases: int = 4,
+        conditions: int = 1,
+        sets: int = 2,
+        readers: int = 1,
+        is_demo: bool = False,
+        truths: tuple[int, ...] | None = None,
+        title: str = "Linf 2",
+        email: str = EMAIL,
+    ) -> Ready:
+        path = make_batch(
+            tmp_path / f"batch-{secrets.token_hex(4)}",
+            cases=cases,
+            conditions=conditions,
+            truths=truths or (1,) * cases,
+            seed=secrets.randbits(32),
+        )
+        batch = import_batch(path, database, store, now())
+        with database.writing() as session:
+            researcher = add_researcher(session, email, PASSWORD, now())
+            new = NewStudy(title, "Tissue images", sets=sets, is_demo=is_demo)
+            study = create_study(session, researcher, find_batch(session, batch), new, now())
+            links = tuple(
+                invite(session, study, EMAIL, now()).url("http://127.0.0.1") for _ in range(readers)
+            )
+            return Ready(study.id, batch, links)
+
+    return make
+
+
+def begin_reading(reader: TestClient, link: str) -> None:
+    """Follow a personal link and agree to begin."""
+    assert reader.get(link).headers["location"] == "/reading"
+    begun = reader.post("/reading/begin", data={"consent": CONSENT_VERSION})
+    assert begun.headers["location"] == "/reading/room"
+
+
+def answer_to(token: str, answer: str = "tumour", **changes: object) -> dict[str, object]:
+    return {
+        "token": token,
+        "answer": answer,
+        "reading_time_ms": 1234,
+        "hidden_ms": 0,
+        "device_pixel_ratio": 1.25,
+        "viewport_width": 1280,
+        "viewport_height": 800,
+        "display_width": 512,
+        "display_height": 512,
+        "scale": 2,
+        "pixel_exact": True,
+        **changes,
+    }
+
+
+@pytest.fixture
+def begin() -> Callable[[TestClient, str], None]:
+    return begin_reading
+
+
+@pytest.fixture
+def answer() -> Callable[..., dict[str, object]]:
+    """`answer(token, "tumour")` is what a reader's browser posts."""
+    return answer_to
+
+
+@pytest.fixture
+def sign_in() -> Callable[..., None]:
+    """`sign_in(browser, email)` signs a researcher in."""
+
+    def sign(browser: TestClient, email: str = EMAIL) -> None:
+        response = browser.post("/sign-in", data={"email": email, "password": PASSWORD})
+        assert response.headers["location"] == "/studies"
+
+    return sign
