@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from app.analysis.statistics import (
+    CaseCounts,
     Difference,
     Interval,
     PairedTable,
@@ -122,4 +123,4 @@ def overall(groups: Iterable[Sequence[Reading]], condition: str) -> Difference |
             counts[case][2] += 1
     if len(counts) < 2:
         return None
-    return clustered_difference([(b, c, n) for b, c, n in counts.values()])
+    return clustered_difference([CaseCounts(*count) for count in counts.values()])

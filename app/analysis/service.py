@@ -1,8 +1,8 @@
 """Load what was answered, once the key is open."""
 
-from collections.abc import Sequence
+from typing import NamedTuple
 
-from sqlalchemy import Row, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.analysis.domain import Reading, Table, paper_tables
@@ -11,7 +11,16 @@ from app.storage.models import Case, Condition, Presentation, Reader, Response, 
 from app.studies.pages import may_see_results
 from app.studies.service import conditions_of
 
-PresentationRow = tuple[Reader, Presentation, Stimulus, Case, Condition | None, Response | None]
+
+class Shown(NamedTuple):
+    """One presentation and all that belongs to it; `condition` is None for an original."""
+
+    reader: Reader
+    presentation: Presentation
+    stimulus: Stimulus
+    case: Case
+    condition: Condition | None
+    response: Response | None
 
 
 def require_open_key(study: Study) -> None:
@@ -22,10 +31,10 @@ def require_open_key(study: Study) -> None:
         )
 
 
-def presentations(session: Session, study: Study) -> Sequence[Row[PresentationRow]]:
+def presentations(session: Session, study: Study) -> list[Shown]:
     """Every presentation of the study in each reader's order, answered or not."""
     require_open_key(study)
-    return session.execute(
+    rows = session.execute(
         select(Reader, Presentation, Stimulus, Case, Condition, Response)
         .join(Presentation, Presentation.reader_id == Reader.id)
         .join(Stimulus, Stimulus.id == Presentation.stimulus_id)
@@ -34,7 +43,8 @@ def presentations(session: Session, study: Study) -> Sequence[Row[PresentationRo
         .outerjoin(Response, Response.presentation_id == Presentation.id)
         .where(Reader.study_id == study.id)
         .order_by(Reader.id, Presentation.position)
-    ).all()
+    )
+    return [Shown(*row) for row in rows]
 
 
 def tables(session: Session, study: Study) -> list[Table]:

@@ -61,7 +61,7 @@ def store_order(session: Session, study: Study, reader: Reader) -> None:
     )
 
 
-def unanswered(reader: Reader) -> Select[tuple[Presentation]]:
+def unanswered(reader: Reader) -> Select[Presentation]:
     """The presentations that may be in the reader's browser now, the present one first."""
     return (
         select(Presentation)

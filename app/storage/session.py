@@ -2,9 +2,9 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from sqlite3 import Connection as SQLiteConnection
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from alembic import command
 from alembic.config import Config
@@ -12,14 +12,38 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from fastapi import Depends, Request
 from sqlalchemy import URL, Connection, create_engine, event
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from app import ROOT
 from app.errors import Conflict
 
-WRITES = "plainsight_writes"
+TURN = "plainsight_turn"
 BUSY_TIMEOUT_MS = 10_000
+CONNECTIONS = {"pool_size": 20, "max_overflow": 20}
+READERS_AT_ONCE = 30  # each may wait for a thread with a connection in its hand: fewer than those
+
+
+class Turn:
+    """The right to write, taken when a transaction begins and given back when it has ended.
+
+    Not before: whoever waits for it blocks a thread, so whoever has it must not need another.
+    """
+
+    def __init__(self, lock: threading.Lock) -> None:
+        self.lock = lock
+        self.is_mine = False
+
+    def take(self) -> None:
+        self.lock.acquire()
+        self.is_mine = True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        if self.is_mine:
+            self.lock.release()
 
 
 class Database:
@@ -32,13 +56,14 @@ class Database:
     def __init__(self, url: URL) -> None:
         self.is_sqlite = url.get_backend_name() == "sqlite"
         if self.is_sqlite:
-            self.engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000})
+            self.engine = create_engine(
+                url, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000}, **CONNECTIONS
+            )
             event.listen(self.engine, "connect", _prepare_sqlite)
             event.listen(self.engine, "begin", _begin_sqlite)
         else:
-            self.engine = create_engine(url, pool_size=20, max_overflow=20, pool_pre_ping=True)
-        self._writer = self.engine.execution_options(**{WRITES: True})
-        self._one_writer = threading.Lock() if self.is_sqlite else nullcontext()
+            self.engine = create_engine(url, pool_pre_ping=True, **CONNECTIONS)
+        self._one_writer = threading.Lock()
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
@@ -49,12 +74,10 @@ class Database:
     @contextmanager
     def writing(self) -> Iterator[Session]:
         """A transaction that is committed at the end of the block, or rolled back by its error."""
-        with (
-            self._one_writer,
-            Session(self._writer, expire_on_commit=False) as session,
-            session.begin(),
-        ):
-            yield session
+        with Turn(self._one_writer) as turn:
+            writer = self.engine.execution_options(**{TURN: turn})
+            with Session(writer, expire_on_commit=False) as session, session.begin():
+                yield session
 
     def upgrade(self) -> None:
         """Bring the tables to the newest version."""
@@ -67,7 +90,7 @@ class Database:
         try:
             with self.engine.connect() as connection:
                 current = MigrationContext.configure(connection).get_current_revision()
-        except OperationalError as error:
+        except DBAPIError as error:
             raise Conflict(
                 f"The database cannot be opened ({error.orig}); "
                 "check PLAINSIGHT_HOME and PLAINSIGHT_DATABASE_URL, then run: plainsight db upgrade"
@@ -97,8 +120,10 @@ def _prepare_sqlite(connection: SQLiteConnection, _record: Any) -> None:
 
 def _begin_sqlite(connection: Connection) -> None:
     """A writing transaction takes the lock at once: a deferred one fails when it must wait."""
-    writes = connection.get_execution_options().get(WRITES)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    turn: Turn | None = connection.get_execution_options().get(TURN)
+    if turn is not None:
+        turn.take()
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if turn else "BEGIN")
 
 
 def get_database(request: Request) -> Database:
@@ -119,5 +144,7 @@ def _writing(database: Annotated[Database, Depends(get_database)]) -> Iterator[S
 # The scope is what makes "committed before the answer" true: with FastAPI's default the commit
 # would run after the response has started, and a failed commit would still answer 200.
 DatabaseDep = Annotated[Database, Depends(get_database)]
-ReadingDep = Annotated[Session, Depends(_reading, scope="function")]
+ReadingDep = Annotated[
+    Session, Depends(_reading, scope="function", max_concurrency=READERS_AT_ONCE)
+]
 WritingDep = Annotated[Session, Depends(_writing, scope="function")]

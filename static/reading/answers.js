@@ -1,6 +1,6 @@
 // Turns deliberate key presses and clicks into answers.
 
-const ANSWERS = { f: "no_tumour", j: "tumour" };
+const ANSWERS = { f: "non_tumour", j: "tumour" };
 
 /** Calls handle(answer, at) with the time of the event itself, not of its late arrival here. */
 export function onAnswer(handle) {

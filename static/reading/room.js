@@ -120,7 +120,7 @@ function stop(error) {
   reading = null;
   view.clear();
   showSaving("");
-  say(error instanceof Refusal ? error.message : "Something went wrong. Please continue.");
+  say(error instanceof Refusal ? error.message : "Something went wrong. No saved answer is lost.");
   element("leave").hidden = false;
   element("leave").focus();
 }

@@ -1,0 +1,105 @@
+"""A perturbation for each image: searched in float, finished in 8 bits, judged in fp32."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ml.attacks.lattice import finish_linf
+from ml.attacks.pgd import pgd_linf, random_start
+from ml.data import Patches, Progress
+from ml.errors import MlError
+from ml.evaluation import p_positive, p_positive_of_patches, predicted_class
+from ml.experiment import AttackSettings
+from ml.networks import PixelNetwork, attack_view, in_bf16
+from ml.quantize import round_inside_budget
+
+
+@dataclass(frozen=True)
+class Targets:
+    """`indices` of what to attack; `correct` of `considered` patches could have been."""
+
+    indices: NDArray[np.int64]
+    correct: int
+    considered: int
+
+
+@dataclass(frozen=True)
+class Attacked:
+    """`images` uint8 (n, 3, height, width); the probabilities of tumour are the fp32 network's."""
+
+    images: Tensor
+    p_original: NDArray[np.float64]
+    p_float: NDArray[np.float64]
+    p_rounded: NDArray[np.float64]
+    p_8bit: NDArray[np.float64]
+    steps: NDArray[np.int64]
+    finish_steps: NDArray[np.int64]
+
+
+def choose_targets(
+    network: PixelNetwork,
+    patches: Patches,
+    indices: NDArray[np.int64],
+    *,
+    limit: int | None,
+    seed: int,
+    progress: Progress = lambda _done, _total: None,
+) -> Targets:
+    """Those of `indices` that are classified correctly, or `limit` of them drawn by the seed."""
+    probabilities = p_positive_of_patches(network, patches, indices, progress)
+    correct = indices[predicted_class(probabilities) == patches.labels[indices]]
+    if len(correct) == 0:
+        raise MlError(
+            f"The network classifies none of the {len(indices)} patches correctly, so there is "
+            "nothing to attack; train it for longer."
+        )
+    drawn = np.random.default_rng(seed).permutation(correct)[:limit]
+    return Targets(np.sort(drawn), len(correct), len(indices))
+
+
+def attack_images(
+    network: PixelNetwork,
+    images: Tensor,
+    labels: Tensor,
+    settings: AttackSettings,
+    *,
+    seed: int,
+    progress: Progress = lambda _done, _total: None,
+) -> Attacked:
+    """`images` uint8 (n, 3, height, width)."""
+    epsilon = settings.epsilon_grey_levels
+    view = attack_view(network)
+    found = pgd_linf(
+        in_bf16(view) if settings.search_precision == "bf16" else view,
+        images,
+        labels,
+        epsilon=float(epsilon),
+        step_size=float(settings.step_size_text),
+        steps=settings.steps,
+        confidence_target=settings.confidence_target,
+        slots=settings.slots,
+        start=random_start(images, float(epsilon), seed) if settings.random_start else None,
+        progress=progress,
+    )
+    rounded = round_inside_budget(images, found.images, epsilon)
+    finished = finish_linf(
+        view,
+        images,
+        rounded,
+        labels,
+        epsilon=epsilon,
+        steps=settings.finish_steps,
+        confidence_target=settings.confidence_target,
+        slots=settings.slots,
+    )
+    return Attacked(
+        images=finished.images,
+        p_original=p_positive(network, images),
+        p_float=p_positive(network, found.images),
+        p_rounded=p_positive(network, rounded),
+        p_8bit=p_positive(network, finished.images),
+        steps=found.steps.numpy(),
+        finish_steps=finished.steps.numpy(),
+    )

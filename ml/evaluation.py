@@ -1,0 +1,74 @@
+"""How well a network tells tumour from no tumour."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
+from torch import Tensor
+
+from ml.data import Patches, Progress
+from ml.networks import PixelNetwork
+from ml.quantize import pixels_from_grey_levels, tensor_from_images
+
+BATCH_SIZE = 32
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """`n` patches, and how many of each truth were given each class."""
+
+    auc: float
+    accuracy: float
+    n: int
+    true_positive: int
+    false_negative: int
+    true_negative: int
+    false_positive: int
+
+
+def p_positive(network: PixelNetwork, grey_levels: Tensor) -> NDArray[np.float64]:
+    """The network's probability of tumour, fp32, in eval mode; (n, 3, height, width), 0 to 255."""
+    network.eval()
+    with torch.inference_mode():
+        parts = [
+            network(pixels_from_grey_levels(grey_levels[first : first + BATCH_SIZE])).softmax(dim=1)
+            for first in range(0, len(grey_levels), BATCH_SIZE)
+        ]
+    return torch.cat(parts)[:, 1].double().numpy()
+
+
+def p_positive_of_patches(
+    network: PixelNetwork,
+    patches: Patches,
+    indices: NDArray[np.int64],
+    progress: Progress = lambda _done, _total: None,
+) -> NDArray[np.float64]:
+    """As `p_positive`, reading the patches from disk batch by batch."""
+    parts = []
+    for first in range(0, len(indices), BATCH_SIZE):
+        part = tensor_from_images(patches.images(indices[first : first + BATCH_SIZE]))
+        parts.append(p_positive(network, part))
+        progress(first + len(part), len(indices))
+    return np.concatenate(parts)
+
+
+def predicted_class(probabilities: NDArray[np.float64]) -> NDArray[np.int64]:
+    """The batch format's rule: tumour (1) from 0.5."""
+    return (probabilities >= 0.5).astype(np.int64)
+
+
+def measure_predictions(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> Metrics:
+    """Needs patches of both classes."""
+    predicted = predicted_class(probabilities)
+    cells = {(t, p): int(((labels == t) & (predicted == p)).sum()) for t in (0, 1) for p in (0, 1)}
+    return Metrics(
+        auc=float(roc_auc_score(labels, probabilities)),
+        accuracy=float((predicted == labels).mean()),
+        n=len(labels),
+        true_positive=cells[1, 1],
+        false_negative=cells[1, 0],
+        true_negative=cells[0, 0],
+        false_positive=cells[0, 1],
+    )

@@ -1,0 +1,168 @@
+import csv
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from ml.data import Patches
+from ml.errors import MlError
+from ml.experiment import Experiment, TrainingSettings
+from ml.networks import NetworkCard, load_network
+from ml.progress import Update
+from ml.training import augment, finished_training, learning_rate_at, network_path, train
+
+
+def shorter(small: Experiment, epochs: int = 3, seed: int = 0) -> Experiment:
+    return replace(small, seed=seed, training=replace(small.training, epochs=epochs))
+
+
+def silent(done: int, total: int, note: str = "") -> None:
+    pass
+
+
+def interrupt_in_epoch(epoch: int) -> Update:
+    def progress(done: int, total: int, note: str = "") -> None:
+        if note.startswith(f"epoch {epoch} "):
+            raise KeyboardInterrupt
+
+    return progress
+
+
+def what_it_is(card: NetworkCard) -> tuple[Any, ...]:
+    return card.file_sha256, card.metrics, card.held_out
+
+
+def test_the_same_seed_gives_the_same_network_to_the_last_bit(
+    make_patches: Callable[..., Patches], small: Experiment, tmp_path: Path
+) -> None:
+    patches = make_patches(18)
+    first = train(patches, shorter(small, 2), tmp_path / "first", silent)
+    again = train(patches, shorter(small, 2), tmp_path / "again", silent)
+    other = train(patches, shorter(small, 2, seed=1), tmp_path / "other", silent)
+    assert what_it_is(first) == what_it_is(again)
+    assert other.file_sha256 != first.file_sha256
+
+
+def test_interrupted_and_continued_is_the_same_as_uninterrupted(
+    make_patches: Callable[..., Patches], small: Experiment, tmp_path: Path
+) -> None:
+    patches, experiment = make_patches(18), shorter(small)
+    whole = train(patches, experiment, tmp_path / "whole", silent)
+    for epoch in (1, 3):
+        with pytest.raises(KeyboardInterrupt):
+            train(patches, experiment, tmp_path / "parts", interrupt_in_epoch(epoch))
+        assert finished_training(experiment, patches, tmp_path / "parts") is None
+    told: list[str] = []
+
+    def tell(done: int, total: int, note: str = "") -> None:
+        told.append(note)
+
+    parts = train(patches, experiment, tmp_path / "parts", tell)
+    assert what_it_is(parts) == what_it_is(whole)
+    assert {note.partition(" of ")[0] for note in told} == {"epoch 3"}
+    assert sorted(p.name for p in (tmp_path / "parts").iterdir()) == [
+        "log.csv",
+        "network.json",
+        "network.safetensors",
+        "predictions.csv",
+    ]
+
+
+def test_other_settings_never_continue_nor_pass_for_a_finished_training(
+    make_patches: Callable[..., Patches], small: Experiment, tmp_path: Path
+) -> None:
+    patches = make_patches(18)
+    with pytest.raises(KeyboardInterrupt):
+        train(patches, shorter(small), tmp_path, interrupt_in_epoch(2))
+    with pytest.raises(MlError, match=r"other settings \(training\)"):
+        train(patches, shorter(small, epochs=4), tmp_path, silent)
+    card = train(patches, shorter(small), tmp_path, silent)
+    assert finished_training(shorter(small), patches, tmp_path) == card
+    with pytest.raises(MlError, match=r"other settings \(seed\)"):
+        finished_training(shorter(small, seed=1), patches, tmp_path)
+    with pytest.raises(MlError, match=r"other settings \(data_sha256\)"):
+        finished_training(shorter(small), make_patches(18, seed=1), tmp_path)
+
+
+def test_the_attack_is_no_part_of_what_a_network_is(
+    make_patches: Callable[..., Patches], small: Experiment, tmp_path: Path
+) -> None:
+    patches, experiment = make_patches(18), shorter(small, 1)
+    card = train(patches, experiment, tmp_path, silent)
+    other_attack = replace(experiment, attack=replace(experiment.attack, epsilon="3"))
+    assert finished_training(other_attack, patches, tmp_path) == card
+
+
+def test_the_log_and_the_predictions_tell_what_the_card_tells(workplace: Any) -> None:
+    folder = workplace.network.parent
+    _, card = load_network(network_path(folder))
+    with (folder / "log.csv").open() as lines:
+        log = list(csv.DictReader(lines))
+    assert [int(line["epoch"]) for line in log] == list(range(1, 9))
+    assert float(log[-1]["held_out_auc"]) == card.metrics["auc"]
+    assert float(log[-1]["loss"]) < float(log[0]["loss"])
+    with (folder / "predictions.csv").open() as lines:
+        predictions = list(csv.DictReader(lines))
+    assert len(predictions) == card.metrics["n"] == len(card.held_out)
+    assert [int(line["index"]) for line in predictions] == [s.index for s in card.held_out]
+    right = [(float(p["p_positive"]) >= 0.5) == (p["truth"] == "1") for p in predictions]
+    assert np.mean(right) == card.metrics["accuracy"]
+
+
+def test_no_held_out_patch_is_learned_from(
+    make_patches: Callable[..., Patches], small: Experiment, tmp_path: Path
+) -> None:
+    """Changing the pixels of a held-out patch must leave the weights as they are."""
+    patches = make_patches(18)
+    card = train(patches, shorter(small, 1), tmp_path / "before", silent)
+    held_out = card.held_out[0].index
+    black = replace(patches.entries[held_out], read=lambda: np.zeros((32, 32, 3), np.uint8))
+    entries = (*patches.entries[:held_out], black, *patches.entries[held_out + 1 :])
+    changed = train(
+        replace(patches, entries=entries), shorter(small, 1), tmp_path / "after", silent
+    )
+    assert changed.file_sha256 == card.file_sha256
+
+
+def test_the_eight_symmetries_are_all_different_and_keep_all_pixels() -> None:
+    image = torch.arange(27).reshape(3, 3, 3)
+    turned = [augment(image, symmetry) for symmetry in range(8)]
+    assert torch.equal(turned[0], image)
+    assert len({tuple(t.flatten().tolist()) for t in turned}) == 8
+    assert all(sorted(t.flatten().tolist()) == list(range(27)) for t in turned)
+
+
+def test_one_cycle_rises_to_the_learning_rate_and_falls_to_nothing() -> None:
+    settings = TrainingSettings(learning_rate=0.5, schedule="one-cycle")
+    rates = [learning_rate_at(settings, share / 100) for share in range(101)]
+    assert rates[0] == 0
+    assert max(rates) == rates[30] == 0.5
+    assert rates[-1] == pytest.approx(0)
+    assert rates[:31] == sorted(rates[:31])
+    assert rates[30:] == sorted(rates[30:], reverse=True)
+    assert learning_rate_at(replace(settings, schedule="constant"), 0.9) == 0.5
+
+
+def test_patches_that_are_not_square_are_refused(
+    make_patches: Callable[..., Patches], small: Experiment, tmp_path: Path
+) -> None:
+    patches = make_patches(18)
+    flat = [replace(p, read=lambda: np.zeros((16, 32, 3), np.uint8)) for p in patches.entries]
+    with pytest.raises(MlError, match="square"):
+        train(replace(patches, entries=tuple(flat)), small, tmp_path, silent)
+
+
+def test_the_card_records_all_that_made_the_network(
+    make_patches: Callable[..., Patches], small: Experiment, tmp_path: Path
+) -> None:
+    patches, experiment = make_patches(18), shorter(small, 1)
+    card = train(patches, experiment, tmp_path, silent)
+    assert card.settings["training"] == asdict(experiment.training)
+    assert card.settings["seed"] == experiment.seed
+    assert card.data_sha256 == patches.digest
+    assert card.provenance["libraries"]["torch"] == torch.__version__.partition("+")[0]
+    assert card.provenance["threads"] == torch.get_num_threads()
