@@ -360,11 +360,11 @@ def _axes(kind: int, rng: Generator) -> tuple[float, float]:
     """Half axes: tumour nuclei are large and of all sizes, benign epithelium medium and even."""
     match kind:
         case 0:  # NEOPLASTIC
-            a, aspect = 4.8 * np.exp(rng.normal(0, 0.2)), rng.uniform(0.62, 0.95)
+            a, aspect = 5.2 * np.exp(rng.normal(0, 0.2)), rng.uniform(0.62, 0.95)
         case 1:  # INFLAMMATORY
             a, aspect = rng.uniform(1.8, 2.6), rng.uniform(0.78, 1)
         case 2:  # CONNECTIVE
-            a, aspect = rng.uniform(3.5, 6.0), rng.uniform(0.2, 0.34)
+            a, aspect = rng.uniform(3.2, 5.4), rng.uniform(0.2, 0.32)
         case 3:  # DEAD
             a, aspect = rng.uniform(1.8, 2.6), rng.uniform(0.8, 1)
         case _:
@@ -530,8 +530,8 @@ def _ridge(difference: Map) -> Map:
 def _add_epithelium(canvas: Canvas, stains: Stains, scene: Scene, rng: Generator) -> None:
     """Cytoplasm with cell borders, lumens, and here and there a gap against the stroma."""
     for blobs, kind, haematoxylin, eosin in (
-        (scene.glands, EPITHELIAL, rng.uniform(0.05, 0.16), rng.uniform(0.12, 0.28)),
-        (scene.nests, NEOPLASTIC, rng.uniform(0.08, 0.24), rng.uniform(0.12, 0.28)),
+        (scene.glands, EPITHELIAL, rng.uniform(0.06, 0.18), rng.uniform(0.12, 0.28)),
+        (scene.nests, NEOPLASTIC, rng.uniform(0.08, 0.22), rng.uniform(0.12, 0.28)),
     ):
         if not blobs:
             continue
@@ -589,7 +589,7 @@ def _add_nuclei(
     # Per class: haematoxylin, its spread, membrane, coarseness of the chromatin.
     looks = np.array(
         [
-            [0.50, 0.10, 0.26, 0.26],
+            [0.50, 0.10, 0.30, 0.30],
             [0.84, 0.12, 0.08, 0.24],
             [0.58, 0.14, 0.12, 0.16],
             [1.15, 0.08, 0.00, 0.05],

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from app.analysis.domain import Reading, Table, paper_tables
 from app.errors import Conflict
 from app.storage.models import Case, Condition, Presentation, Reader, Response, Stimulus, Study
-from app.studies.pages import may_see_results
+from app.studies.domain import is_key_open
 from app.studies.service import conditions_of
 
 
@@ -25,7 +25,7 @@ class Shown(NamedTuple):
 
 def require_open_key(study: Study) -> None:
     """Conflict while any answer by arm must stay sealed."""
-    if not may_see_results(study):
+    if not is_key_open(study.state, study.is_demo):
         raise Conflict(
             f"The study is {study.state}: its results stay sealed until it is unblinded."
         )

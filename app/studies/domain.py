@@ -73,3 +73,8 @@ def refuse_revealing(**texts: str) -> None:
 def require_state(state: StudyState, *allowed: StudyState, to: str) -> None:
     if state not in allowed:
         raise Conflict(f"A study that is {state} cannot be used to {to}.")
+
+
+def is_key_open(state: StudyState, is_demo: bool) -> bool:
+    """Whether a researcher may see answers by arm: after unblinding, or live in a demo."""
+    return is_demo or state is StudyState.UNBLINDED

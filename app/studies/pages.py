@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from app.storage.models import Batch, Study
-from app.studies.domain import QUESTION
+from app.studies.domain import QUESTION, is_key_open
 from app.studies.service import Progress, design_of
 from app.vocabulary import StudyState
 
@@ -107,10 +107,6 @@ def batch_choices(batches: Sequence[Batch]) -> list[BatchChoice]:
     return [BatchChoice(batch.id, batch.name, len(batch.cases)) for batch in batches]
 
 
-def may_see_results(study: Study) -> bool:
-    return study.is_demo or study.state is StudyState.UNBLINDED
-
-
 def study_page(study: Study, readers: Sequence[Progress], problem: str = "") -> StudyPage:
     design = design_of(study.stimuli, study.sets)
     return StudyPage(
@@ -133,6 +129,6 @@ def study_page(study: Study, readers: Sequence[Progress], problem: str = "") -> 
         may_invite=study.state in {StudyState.DRAFT, StudyState.READY, StudyState.READING},
         may_lock=study.state in {StudyState.READY, StudyState.READING},
         may_unblind=study.state is StudyState.LOCKED,
-        may_see_results=may_see_results(study),
+        may_see_results=is_key_open(study.state, study.is_demo),
         problem=problem,
     )
