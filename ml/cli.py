@@ -1,6 +1,7 @@
 """The `plainsight-ml` command: tissue, training, attack, batch."""
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
@@ -12,6 +13,10 @@ import click
 from ml.errors import MlError
 
 PathArgument = partial(click.Path, path_type=Path)
+
+# Threads that wait for each other by spinning make torch up to eight times slower as soon as
+# anything else runs on the machine. OpenMP reads this when torch is loaded, so it is set before.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 class Commands(click.Group):

@@ -449,7 +449,7 @@ def _red_absorbed_by_nuclei(image: NDArray[np.uint8]) -> float:
     """How much more of red, against blue, the darkest tissue absorbs than the palest half.
 
     Haematoxylin takes out red, eosin does not, so this is positive in RGB and negative if red and
-    blue are swapped: 0.08 on average over 425 colon patches, 0.14 over 11 of PanNuke, of which
+    blue are swapped: the median is 0.07 over 407 colon patches and 0.14 over 11 of PanNuke; of them
     99% and 100% are positive. Whether red is above blue overall differs between scanners.
     NaN where there is next to no tissue.
     """

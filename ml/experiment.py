@@ -58,7 +58,7 @@ class AttackSettings:
     confidence_target: Annotated[float, Field(gt=0.5, lt=1)] = 0.9
     random_start: bool = False
     slots: Count = 8
-    finish_steps: Annotated[int, Field(ge=0)] = 20
+    finish_steps: Annotated[int, Field(ge=0)] = 5
     search_precision: Literal["fp32", "bf16"] = "fp32"
 
     @property

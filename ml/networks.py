@@ -125,7 +125,7 @@ def save_network(
     # safetensors keeps no strides, so the layout goes back to channels_last on loading.
     state = {name: value.contiguous() for name, value in network.state_dict().items()}
     with whole_file(path) as beside:
-        safetensors.torch.save_file(state, beside)
+        beside.write_bytes(safetensors.torch.save(state))
     card = describe(sha256_of(path))
     with whole_file(card_path(path)) as beside:
         beside.write_text(json.dumps(asdict(card), indent=2) + "\n", "utf-8")

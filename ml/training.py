@@ -25,7 +25,7 @@ from ml.networks import (
     PixelNetwork,
     build_network,
     card_path,
-    load_card,
+    load_network,
     save_network,
 )
 from ml.progress import Update
@@ -85,7 +85,7 @@ def finished_training(experiment: Experiment, patches: Patches, out: Path) -> Ne
     """The card of the network in `out` if there is one; refuses one of other settings or data."""
     if not card_path(network_path(out)).is_file():
         return None
-    card = load_card(network_path(out))
+    _, card = load_network(network_path(out))
     _refuse_other_settings(out, card.settings, training_settings(experiment, patches))
     return card
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from app.errors import Invalid, NotAllowed
 from app.storage.models import Reader, Study
 from app.studies.domain import require_state
-from app.studies.service import record
+from app.studies.service import hold, record
 from app.vocabulary import StudyState
 from app.web.identity import digest, new_token
 
@@ -33,6 +33,7 @@ def invite(session: Session, study: Study, actor: str, now: datetime) -> Invitat
 
     The first invitation makes a draft ready: from then on its design is final.
     """
+    hold(session, study)
     require_state(study.state, StudyState.DRAFT, *OPEN, to="invite readers")
     number = session.scalar(select(func.count()).where(Reader.study_id == study.id)) or 0
     token = new_token()

@@ -104,14 +104,17 @@ def deal(
 def unevenness(dealt: Sequence[int], versions: Mapping[int, Sequence[int]]) -> tuple[float, int]:
     """How far the arms are from an even spread over the quarters, then the longest run of one arm.
 
-    Fatigue must fall on both arms alike, and a long run of one arm could be felt.
+    Fatigue must fall on all arms alike, and a long run of one arm could be felt. The original
+    counts no more than any other version: else it would be rarer at some places than at others.
     """
-    originals = {images[0] for images in versions.values()}
-    arms = [stimulus in originals for stimulus in dealt]
+    arm_of = {image: arm for images in versions.values() for arm, image in enumerate(images)}
+    arms = [arm_of[stimulus] for stimulus in dealt]
+    share = {arm: count / len(arms) for arm, count in Counter(arms).items()}
     size = math.ceil(len(arms) / QUARTERS)
-    share = sum(arms) / len(arms)
     quarters = [arms[start : start + size] for start in range(0, len(arms), size)]
-    spread = max(abs(sum(quarter) - share * len(quarter)) for quarter in quarters)
+    spread = max(
+        abs(quarter.count(arm) - share[arm] * len(quarter)) for quarter in quarters for arm in share
+    )
     return spread, max(len(list(run)) for _, run in groupby(arms))
 
 

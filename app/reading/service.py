@@ -12,7 +12,7 @@ from app.readers.service import consent, require_open, seed_for
 from app.reading.domain import order
 from app.storage.images import EMPTY_CHUNK, ImageStore, pad
 from app.storage.models import Presentation, Reader, Response, Stimulus, Study, StudyStimulus
-from app.studies.service import record
+from app.studies.service import hold, record
 from app.vocabulary import StudyState
 from app.web.identity import new_token
 
@@ -31,8 +31,9 @@ class Window:
 
 def begin(session: Session, reader: Reader, consent_version: str, now: datetime) -> None:
     """Note the consent and store the reader's order; a second time changes nothing."""
-    reader = session.scalars(select(Reader).where(Reader.id == reader.id).with_for_update()).one()
     study = reader.study
+    hold(session, study)
+    session.refresh(reader, with_for_update=True)
     require_open(study)
     consent(reader, consent_version, now)
     if reader.seed is None:

@@ -37,9 +37,11 @@ def record_response(session: Session, reader: Reader, given: GivenAnswer, now: d
 
 
 def hold_open(session: Session, reader: Reader) -> None:
-    """Keep the study from being locked until this answer is committed."""
+    """Keep the study from being locked, and the reader's other answers back, until this one is
+    committed: of two at the same time each would miss the other, and neither be the last."""
     held = select(Study).where(Study.id == reader.study_id).with_for_update(read=True)
     require_open(session.scalars(held.execution_options(populate_existing=True)).one())
+    session.refresh(reader, with_for_update=True)
 
 
 def stands_already(session: Session, presentation: Presentation, given: GivenAnswer) -> bool:

@@ -2,9 +2,9 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from sqlite3 import Connection as SQLiteConnection
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
 from alembic import command
 from alembic.config import Config
@@ -18,32 +18,13 @@ from sqlalchemy.orm import Session
 from app import ROOT
 from app.errors import Conflict
 
-TURN = "plainsight_turn"
+WRITES = "plainsight_writes"
 BUSY_TIMEOUT_MS = 10_000
+
+# Requests beyond these wait without a thread. FastAPI has 40 threads: if all of them waited for
+# the lock or for a connection, those who hold these could never go on.
+AT_ONCE = 15
 CONNECTIONS = {"pool_size": 20, "max_overflow": 20}
-READERS_AT_ONCE = 30  # each may wait for a thread with a connection in its hand: fewer than those
-
-
-class Turn:
-    """The right to write, taken when a transaction begins and given back when it has ended.
-
-    Not before: whoever waits for it blocks a thread, so whoever has it must not need another.
-    """
-
-    def __init__(self, lock: threading.Lock) -> None:
-        self.lock = lock
-        self.is_mine = False
-
-    def take(self) -> None:
-        self.lock.acquire()
-        self.is_mine = True
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        if self.is_mine:
-            self.lock.release()
 
 
 class Database:
@@ -63,7 +44,8 @@ class Database:
             event.listen(self.engine, "begin", _begin_sqlite)
         else:
             self.engine = create_engine(url, pool_pre_ping=True, **CONNECTIONS)
-        self._one_writer = threading.Lock()
+        self._writer = self.engine.execution_options(**{WRITES: True})
+        self._one_writer = threading.Lock() if self.is_sqlite else nullcontext()
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
@@ -74,10 +56,12 @@ class Database:
     @contextmanager
     def writing(self) -> Iterator[Session]:
         """A transaction that is committed at the end of the block, or rolled back by its error."""
-        with Turn(self._one_writer) as turn:
-            writer = self.engine.execution_options(**{TURN: turn})
-            with Session(writer, expire_on_commit=False) as session, session.begin():
-                yield session
+        with (
+            self._one_writer,
+            Session(self._writer, expire_on_commit=False) as session,
+            session.begin(),
+        ):
+            yield session
 
     def upgrade(self) -> None:
         """Bring the tables to the newest version."""
@@ -120,10 +104,8 @@ def _prepare_sqlite(connection: SQLiteConnection, _record: Any) -> None:
 
 def _begin_sqlite(connection: Connection) -> None:
     """A writing transaction takes the lock at once: a deferred one fails when it must wait."""
-    turn: Turn | None = connection.get_execution_options().get(TURN)
-    if turn is not None:
-        turn.take()
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if turn else "BEGIN")
+    writes = connection.get_execution_options().get(WRITES)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
 def get_database(request: Request) -> Database:
@@ -144,7 +126,5 @@ def _writing(database: Annotated[Database, Depends(get_database)]) -> Iterator[S
 # The scope is what makes "committed before the answer" true: with FastAPI's default the commit
 # would run after the response has started, and a failed commit would still answer 200.
 DatabaseDep = Annotated[Database, Depends(get_database)]
-ReadingDep = Annotated[
-    Session, Depends(_reading, scope="function", max_concurrency=READERS_AT_ONCE)
-]
-WritingDep = Annotated[Session, Depends(_writing, scope="function")]
+ReadingDep = Annotated[Session, Depends(_reading, scope="function", max_concurrency=AT_ONCE)]
+WritingDep = Annotated[Session, Depends(_writing, scope="function", max_concurrency=AT_ONCE)]

@@ -46,12 +46,16 @@ class Design:
 
 
 def chosen_gap(design: Design, asked: int | None) -> int:
-    """`asked`, or the usual gap as far as the design allows it. Invalid when it is impossible."""
+    """`asked`, or the usual gap. Invalid when it is impossible.
+
+    Of few cases the usual gap is half their number: the largest gap of all would show the cases
+    in one cycle, and whoever has seen it once would know what comes next.
+    """
     largest = design.largest_gap
     if design.cases < 2:
         raise Invalid("A study needs at least 2 cases: one alone would be shown back to back.")
     if asked is None:
-        return min(USUAL_GAP, largest)
+        return min(USUAL_GAP, max(2, design.cases // 2))
     if not 2 <= asked <= largest:
         raise Invalid(
             f"A minimum gap of {asked} is not possible with {design.cases} cases; "

@@ -47,6 +47,7 @@ def create_study(
     session: Session, researcher: Researcher, batch: Batch, new: NewStudy, now: datetime
 ) -> Study:
     """Invalid when the design is impossible or a text that readers see gives it away."""
+    title = new.internal_title.strip()
     criterion = new.criterion or batch.criterion
     refuse_revealing(title=new.public_title, question=new.question, criterion=criterion)
     for name, text in (("public title", new.public_title), ("internal title", new.internal_title)):
@@ -54,14 +55,14 @@ def create_study(
             raise Invalid(f"The study needs a {name}.")
     if new.sets < 1:
         raise Invalid("A study needs at least 1 set.")
-    if session.scalar(select(Study.id).where(Study.internal_title == new.internal_title)):
-        raise Conflict(f"There is already a study {new.internal_title!r}; choose another title.")
+    if session.scalar(select(Study.id).where(Study.internal_title == title)):
+        raise Conflict(f"There is already a study {title!r}; choose another title.")
     stimuli = chosen_stimuli(session, batch, new.conditions)
     design = design_of(stimuli, new.sets)
     study = Study(
         researcher_id=researcher.id,
         batch_id=batch.id,
-        internal_title=new.internal_title.strip(),
+        internal_title=title,
         public_title=new.public_title.strip(),
         question=new.question,
         criterion=criterion,
@@ -163,8 +164,15 @@ def progress(session: Session, study: Study) -> list[Progress]:
     return [Progress(*row) for row in rows]
 
 
+def hold(session: Session, study: Study) -> None:
+    """See where the study is now, and let nobody else move it until this is committed."""
+    session.flush()
+    session.refresh(study, with_for_update=True)
+
+
 def lock_study(session: Session, study: Study, actor: str, now: datetime) -> None:
     """No answer is taken after this."""
+    hold(session, study)
     require_state(study.state, StudyState.READY, StudyState.READING, to="lock it")
     study.state = StudyState.LOCKED
     study.locked_at = now
@@ -173,6 +181,7 @@ def lock_study(session: Session, study: Study, actor: str, now: datetime) -> Non
 
 def unblind_study(session: Session, study: Study, actor: str, now: datetime) -> None:
     """Open the key, for ever. Conflict when the study is not locked."""
+    hold(session, study)
     require_state(study.state, StudyState.LOCKED, to="unblind it before it is locked")
     study.state = StudyState.UNBLINDED
     study.unblinded_at = now

@@ -20,7 +20,7 @@ from ml.attacks.results import (
     Success,
     write_results,
 )
-from ml.attacks.single_instance import Attacked, Targets, attack_images, choose_targets
+from ml.attacks.single_instance import Attacked, Targets, choose_targets, finish, search
 from ml.data import Patches, load_patches
 from ml.errors import MlError
 from ml.evaluation import predicted_class
@@ -66,15 +66,11 @@ def run_attack(
         )
     chosen = patches.subset(targets.indices)
     originals = chosen.images(range(len(chosen)))
+    images, labels = tensor_from_images(originals), torch.from_numpy(chosen.labels)
     with stage("attacking") as update:
-        attacked = attack_images(
-            network,
-            tensor_from_images(originals),
-            torch.from_numpy(chosen.labels),
-            settings,
-            seed=seed,
-            progress=update,
-        )
+        found = search(network, images, labels, settings, seed=seed, progress=update)
+    with stage("finishing in 8 bits") as update:
+        attacked = finish(network, images, found, labels, settings, progress=update)
     perturbed = images_from_tensor(attacked.images)
     rows = list(_rows(chosen, attacked, originals, perturbed))
     record = AttackRecord(

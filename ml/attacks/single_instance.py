@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ml.attacks.lattice import finish_linf
-from ml.attacks.pgd import pgd_linf, random_start
+from ml.attacks.pgd import Perturbed, pgd_linf, random_start
 from ml.data import Patches, Progress
 from ml.errors import MlError
 from ml.evaluation import p_positive, p_positive_of_patches, predicted_class
@@ -59,7 +59,7 @@ def choose_targets(
     return Targets(np.sort(drawn), len(correct), len(indices))
 
 
-def attack_images(
+def search(
     network: PixelNetwork,
     images: Tensor,
     labels: Tensor,
@@ -67,25 +67,38 @@ def attack_images(
     *,
     seed: int,
     progress: Progress = lambda _done, _total: None,
-) -> Attacked:
-    """`images` uint8 (n, 3, height, width)."""
-    epsilon = settings.epsilon_grey_levels
+) -> Perturbed:
+    """In float; `images` uint8 (n, 3, height, width)."""
+    epsilon = float(settings.epsilon)
     view = attack_view(network)
-    found = pgd_linf(
+    return pgd_linf(
         in_bf16(view) if settings.search_precision == "bf16" else view,
         images,
         labels,
-        epsilon=float(epsilon),
+        epsilon=epsilon,
         step_size=float(settings.step_size_text),
         steps=settings.steps,
         confidence_target=settings.confidence_target,
         slots=settings.slots,
-        start=random_start(images, float(epsilon), seed) if settings.random_start else None,
+        start=random_start(images, epsilon, seed) if settings.random_start else None,
         progress=progress,
     )
+
+
+def finish(
+    network: PixelNetwork,
+    images: Tensor,
+    found: Perturbed,
+    labels: Tensor,
+    settings: AttackSettings,
+    *,
+    progress: Progress = lambda _done, _total: None,
+) -> Attacked:
+    """Rounds what was found inside the budget, goes on in 8 bits where that is not enough."""
+    epsilon = settings.epsilon_grey_levels
     rounded = round_inside_budget(images, found.images, epsilon)
     finished = finish_linf(
-        view,
+        attack_view(network),
         images,
         rounded,
         labels,
@@ -93,6 +106,7 @@ def attack_images(
         steps=settings.finish_steps,
         confidence_target=settings.confidence_target,
         slots=settings.slots,
+        progress=progress,
     )
     return Attacked(
         images=finished.images,

@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from argon2 import PasswordHasher
 from fastapi.testclient import TestClient
 from sqlalchemy import URL, create_engine, make_url, text
-from sqlalchemy.exc import DBAPIError
 
 from app.batches.service import find_batch, import_batch
 from app.main import create_app
 from app.readers.service import CONSENT_VERSION, invite
+from app.researchers import service as researchers
 from app.researchers.service import add_researcher
 from app.settings import Settings
 from app.storage.images import ImageStore
@@ -28,6 +29,15 @@ from app.studies.service import NewStudy, create_study
 from app.web.identity import now
 
 EMAIL, PASSWORD = "ada@example.org", "correct horse battery"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def real_hasher() -> Iterator[PasswordHasher]:
+    """Hashing is slow on purpose; the tests use a quick hasher, and this is the real one."""
+    with pytest.MonkeyPatch.context() as patch:
+        real = researchers.hasher
+        patch.setattr(researchers, "hasher", PasswordHasher(1, memory_cost=8, parallelism=1))
+        yield real
 
 
 def free_port() -> int:
@@ -50,14 +60,13 @@ def as_postgres(*command: str | Path) -> list[str]:
     return ["runuser", "-u", "postgres", "--", *words] if os.geteuid() == 0 else words
 
 
-def wait_for(url: URL) -> None:
+def wait_for(programs: Path, port: int) -> None:
+    question = [programs / "pg_isready", "-h", "127.0.0.1", "-p", str(port)]
     for _ in range(150):
-        try:
-            with create_engine(url).connect():
-                return
-        except DBAPIError:
-            time.sleep(0.1)
-    raise TimeoutError(f"no Postgres at {url}")
+        if subprocess.run(question, capture_output=True).returncode == 0:
+            return
+        time.sleep(0.1)
+    raise TimeoutError(f"no Postgres at port {port}")
 
 
 @pytest.fixture(scope="session")
@@ -80,14 +89,15 @@ def postgres() -> Iterator[URL]:
         )
         server = subprocess.Popen(
             as_postgres(
-                programs / "postgres", "-D", data, "-p", str(port), "-k", folder, "-h", "127.0.0.1"
+                *(programs / "postgres", "-D", data, "-p", str(port), "-k", folder),
+                *("-h", "127.0.0.1", "-c", "fsync=off", "-c", "full_page_writes=off"),
             ),
             stderr=subprocess.DEVNULL,
             cwd=folder,
         )
         try:
             url = URL.create("postgresql+pg8000", "postgres", None, "127.0.0.1", port, "postgres")
-            wait_for(url)
+            wait_for(programs, port)
             yield url
         finally:
             server.terminate()
@@ -270,3 +280,50 @@ def sign_in() -> Callable[..., None]:
         assert response.headers["location"] == "/studies"
 
     return sign
+
+
+@pytest.fixture
+def employ(database: Database) -> Callable[[str], str]:
+    """`employ(email)` adds one more researcher."""
+
+    def add(email: str) -> str:
+        with database.writing() as session:
+            return add_researcher(session, email, PASSWORD, now()).email
+
+    return add
+
+
+@pytest.fixture
+def office(
+    browser: Callable[[], TestClient], sign_in: Callable[..., None]
+) -> Callable[..., TestClient]:
+    """`office(email)` is the browser of a researcher who is signed in."""
+
+    def enter(email: str = EMAIL) -> TestClient:
+        opened = browser()
+        sign_in(opened, email)
+        return opened
+
+    return enter
+
+
+@pytest.fixture
+def read() -> Callable[..., int]:
+    """`read(reader, decide, at_most=5)` answers what is due, `decide(token)` says what."""
+
+    def answer_all(
+        reader: TestClient,
+        decide: Callable[[str], str] = lambda _token: "tumour",
+        at_most: int = 10_000,
+    ) -> int:
+        window = reader.get("/reading/window").json()
+        answered = 0
+        while window["tokens"] and answered < at_most:
+            token = window["tokens"][0]
+            response = reader.post("/reading/responses", json=answer_to(token, decide(token)))
+            assert response.status_code == 200, response.text
+            window = response.json()
+            answered += 1
+        return answered
+
+    return answer_all

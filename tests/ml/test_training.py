@@ -25,7 +25,7 @@ def silent(done: int, total: int, note: str = "") -> None:
 
 
 def interrupt_in_epoch(epoch: int) -> Update:
-    def progress(done: int, total: int, note: str = "") -> None:
+    def progress(done: int, total: int, note: str = "") -> None:  # noqa: ARG001
         if note.startswith(f"epoch {epoch} "):
             raise KeyboardInterrupt
 
@@ -58,7 +58,7 @@ def test_interrupted_and_continued_is_the_same_as_uninterrupted(
         assert finished_training(experiment, patches, tmp_path / "parts") is None
     told: list[str] = []
 
-    def tell(done: int, total: int, note: str = "") -> None:
+    def tell(done: int, total: int, note: str = "") -> None:  # noqa: ARG001
         told.append(note)
 
     parts = train(patches, experiment, tmp_path / "parts", tell)
