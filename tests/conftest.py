@@ -45,9 +45,13 @@ def write_image(folder: Path, rng: np.random.Generator, pixels: Pixels) -> dict[
 
 
 def write_case(
-    folder: Path, rng: np.random.Generator, size: int, index: int, truth: int, budgets: list[int]
+    folder: Path,
+    rng: np.random.Generator,
+    original: Pixels,
+    index: int,
+    truth: int,
+    budgets: list[int],
 ) -> dict[str, Any]:
-    original = tissue(rng, size)
     right, wrong = (0.9, 0.1) if truth == 1 else (0.1, 0.9)
     return {
         "id": f"c{index + 1:02d}",
@@ -96,11 +100,13 @@ def write_batch(
     epsilon: str = "2",
     seed: int = 0,
     name: str = "A small batch",
+    images: Sequence[Pixels] = (),
 ) -> Path:
     """A valid batch in the folder `path`; its bytes depend on nothing but the arguments.
 
     Truths are 1, 0, 1, 0, ... unless given. The budgets of the conditions are once, twice,
-    three times `epsilon`, and their ids are linf-2, linf-4, linf-6.
+    three times `epsilon`, and their ids are linf-2, linf-4, linf-6. `images` are the originals,
+    instead of drawn ones.
     """
     rng = np.random.default_rng(seed)
     (path / "images").mkdir(parents=True)
@@ -120,7 +126,9 @@ def write_batch(
         },
         "conditions": [condition(budget) for budget in budgets],
         "cases": [
-            write_case(path, rng, size, index, truth, budgets)
+            write_case(
+                path, rng, images[index] if images else tissue(rng, size), index, truth, budgets
+            )
             for index, truth in enumerate(truths[:cases])
         ],
         "provenance": {"code": {"version": "0.1.0", "commit": None}, "seed": seed},

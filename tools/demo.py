@@ -22,7 +22,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 MARK = "plainsight-demo.json"
-EMAIL = "demo@plainsight.example"
+EMAIL = "demo@example.org"
 PAIRS, QUICK_PAIRS, SETS = 20, 12, 2
 EPSILONS = 3
 Facts = dict[str, Any]

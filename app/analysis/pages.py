@@ -57,8 +57,14 @@ def difference_text(difference: Difference | None) -> str:
     """In percentage points, original minus perturbed."""
     if difference is None:
         return "no pairs yet"
-    points = [f"{100 * value:+.0f}" for value in (difference.low, difference.high)]
-    return f"{100 * difference.estimate:+.0f} ({points[0]} to {points[1]})"
+    estimate, low, high = (points(value) for value in difference)
+    return f"{estimate} ({low} to {high})"
+
+
+def points(share: float) -> str:
+    """With its sign, the minus as long as the plus; no sign for nothing."""
+    rounded = round(100 * share)
+    return f"{rounded:+d}".replace("-", "\N{MINUS SIGN}") if rounded else "0"
 
 
 def table_view(table: Table, condition: Condition) -> TableView:
