@@ -12,7 +12,6 @@ import click
 from pydantic import ValidationError
 from sqlalchemy.exc import OperationalError
 
-from app.analysis.export import export_files
 from app.batches.check import check_batch
 from app.batches.service import find_batch_named, import_batch
 from app.errors import Invalid, StudyError
@@ -374,6 +373,8 @@ def study_export(study_name: str, out: Path, as_json: bool, database: str | None
 
     Example: plainsight study export 1 --out results
     """
+    from app.analysis.export import export_files  # noqa: PLC0415 (loads scipy, which takes a second)
+
     with opened(settings_for(database)) as store, store.reading() as session:
         files = export_files(session, find_study_named(session, study_name), now())
     if out.exists():

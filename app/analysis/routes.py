@@ -11,6 +11,7 @@ from app.analysis.pages import results_page
 from app.analysis.service import tables
 from app.storage.session import ReadingDep
 from app.studies.service import conditions_of, find_study
+from app.web.fields import RowNumber
 from app.web.identity import ResearcherDep, now
 from app.web.templating import render
 
@@ -18,20 +19,20 @@ router = APIRouter()
 
 
 @router.get("/studies/{study_id}/results")
-def results(study_id: int, researcher: ResearcherDep, session: ReadingDep) -> Response:
+def results(study_id: RowNumber, researcher: ResearcherDep, session: ReadingDep) -> Response:
     study = find_study(session, study_id, researcher)
     page = results_page(study, tables(session, study), conditions_of(session, study))
     return render("researcher/results.html", page)
 
 
 @router.get("/studies/{study_id}/presentations.csv")
-def csv_here(study_id: int, researcher: ResearcherDep, session: ReadingDep) -> Response:
+def csv_here(study_id: RowNumber, researcher: ResearcherDep, session: ReadingDep) -> Response:
     study = find_study(session, study_id, researcher)
     return download(presentations_csv(session, study).encode(), "presentations.csv", "text/csv")
 
 
 @router.get("/studies/{study_id}/export.zip")
-def zip_here(study_id: int, researcher: ResearcherDep, session: ReadingDep) -> Response:
+def zip_here(study_id: RowNumber, researcher: ResearcherDep, session: ReadingDep) -> Response:
     study = find_study(session, study_id, researcher)
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:

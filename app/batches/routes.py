@@ -11,6 +11,7 @@ from app.batches.pages import batch_page, batches_page
 from app.batches.service import find_batch, import_batch, list_batches, stimulus_image
 from app.errors import Conflict, Invalid
 from app.storage.session import Database, DatabaseDep, ReadingDep
+from app.web.fields import RowNumber
 from app.web.identity import ResearcherDep, now
 from app.web.templating import render
 
@@ -47,14 +48,14 @@ def refused(database: Database, problems: list[str] | tuple[str, ...], status: i
 
 
 @router.get("/batches/{batch_id}")
-def batch(batch_id: int, _researcher: ResearcherDep, session: ReadingDep) -> Response:
+def batch(batch_id: RowNumber, _researcher: ResearcherDep, session: ReadingDep) -> Response:
     return render("researcher/batch.html", batch_page(find_batch(session, batch_id)))
 
 
 @router.get("/batches/{batch_id}/images/{stimulus_id}")
 def image(
-    batch_id: int,
-    stimulus_id: int,
+    batch_id: RowNumber,
+    stimulus_id: RowNumber,
     request: Request,
     _researcher: ResearcherDep,
     session: ReadingDep,

@@ -8,6 +8,7 @@ from fastapi.responses import Response
 from app.readers.service import invite
 from app.storage.session import WritingDep
 from app.studies.service import find_study
+from app.web.fields import RowNumber
 from app.web.identity import ResearcherDep, now
 from app.web.templating import render
 
@@ -26,7 +27,7 @@ class InvitationPage:
 
 @router.post("/studies/{study_id}/readers")
 def invite_here(
-    study_id: int, request: Request, researcher: ResearcherDep, session: WritingDep
+    study_id: RowNumber, request: Request, researcher: ResearcherDep, session: WritingDep
 ) -> Response:
     """The link is on this page only: the server keeps no more than its digest."""
     study = find_study(session, study_id, researcher)

@@ -8,6 +8,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from app.researchers.service import check_password, sign_in, sign_out
 from app.storage.session import DatabaseDep, WritingDep
+from app.web.fields import WITHOUT_ZERO_BYTE
 from app.web.identity import RESEARCHER_COOKIE, now, set_cookie
 from app.web.templating import render
 
@@ -43,7 +44,7 @@ def sign_in_page(next: str = HOME) -> Response:  # noqa: A002 (the name in the a
 def sign_in_here(
     request: Request,
     database: DatabaseDep,
-    email: Annotated[str, Form(max_length=320)],
+    email: Annotated[str, Form(max_length=320, pattern=WITHOUT_ZERO_BYTE)],
     password: Annotated[str, Form(max_length=1000)],
     next: Annotated[str, Form()] = HOME,  # noqa: A002
 ) -> Response:

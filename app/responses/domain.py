@@ -20,7 +20,7 @@ class GivenAnswer(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    token: Annotated[str, Field(min_length=1, max_length=40)]
+    token: Annotated[str, Field(pattern=r"^[0-9a-zA-Z]{1,40}$")]
     answer: Answer
     reading_time_ms: Milliseconds
     hidden_ms: Milliseconds

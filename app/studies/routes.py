@@ -18,11 +18,13 @@ from app.studies.service import (
     progress,
     unblind_study,
 )
+from app.web.fields import LARGEST, WITHOUT_ZERO_BYTE, RowNumber
 from app.web.identity import ResearcherDep, now
 from app.web.templating import render
 
 router = APIRouter()
-Text = Annotated[str, Form(max_length=300)]
+Title = Annotated[str, Form(max_length=200, pattern=WITHOUT_ZERO_BYTE)]
+Text = Annotated[str, Form(max_length=300, pattern=WITHOUT_ZERO_BYTE)]
 
 
 @router.get("/studies")
@@ -41,9 +43,9 @@ def new_study_page(_researcher: ResearcherDep, session: ReadingDep) -> Response:
 def create(
     researcher: ResearcherDep,
     database: DatabaseDep,
-    batch: Annotated[int, Form()],
-    internal_title: Annotated[str, Form(max_length=200)],
-    public_title: Annotated[str, Form(max_length=200)],
+    batch: Annotated[int, Form(ge=1, le=LARGEST)],
+    internal_title: Title,
+    public_title: Title,
     question: Text,
     sets: Annotated[int, Form(ge=1, le=10)],
     minimum_gap: Annotated[str, Form(max_length=6)] = "",
@@ -80,19 +82,21 @@ def gap(text: str) -> int | None:
 
 
 @router.get("/studies/{study_id}")
-def study(study_id: int, researcher: ResearcherDep, session: ReadingDep) -> Response:
+def study(study_id: RowNumber, researcher: ResearcherDep, session: ReadingDep) -> Response:
     found = find_study(session, study_id, researcher)
     return render("researcher/study.html", study_page(found, progress(session, found)))
 
 
 @router.post("/studies/{study_id}/lock")
-def lock(study_id: int, researcher: ResearcherDep, session: WritingDep) -> Response:
+def lock(study_id: RowNumber, researcher: ResearcherDep, session: WritingDep) -> Response:
     lock_study(session, find_study(session, study_id, researcher), researcher.email, now())
     return RedirectResponse(f"/studies/{study_id}", 303)
 
 
 @router.post("/studies/{study_id}/unblind")
-def unblind(study_id: int, researcher: ResearcherDep, session: WritingDep, typed: Text) -> Response:
+def unblind(
+    study_id: RowNumber, researcher: ResearcherDep, session: WritingDep, typed: Text
+) -> Response:
     """The title is typed in full, because this cannot be undone."""
     found = find_study(session, study_id, researcher)
     if typed.strip() != found.internal_title:

@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
 from app.errors import Invalid, NotFound, SignInNeeded, StudyError
+from app.web.security import HEADERS
 from app.web.templating import Message, render, wants_json
 
 
@@ -40,10 +41,15 @@ def not_understood(request: Request, error: Exception) -> Response:
 
 
 def unexpected(request: Request, _error: Exception) -> Response:
-    """The server's log has the trace; starlette raises the error again after this."""
-    return answer(
+    """The server's log has the trace; starlette raises the error again after this.
+
+    It calls this outside all middleware, so the headers of every answer are added here.
+    """
+    response = answer(
         request, 500, "Something went wrong on our side. Nothing was changed; please try again."
     )
+    response.headers.update(HEADERS)
+    return response
 
 
 def add_error_pages(app: FastAPI) -> None:

@@ -6,6 +6,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+MIB = 1024 * 1024
+UPLOADS = "/batches"  # everything else is small: it is held in memory before anybody is recognised
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
@@ -53,19 +55,21 @@ class Security:
                     headers.setdefault(name, value)
             await send(message)
 
-        refusal = self.refusal(scope["method"], Headers(scope=scope))
+        limit = self.max_body if scope["path"] == UPLOADS else MIB
+        refusal = self.refusal(scope["method"], Headers(scope=scope), limit)
         await (refusal or self.app)(scope, receive, send_with_headers)
 
-    def refusal(self, method: str, headers: Headers) -> PlainTextResponse | None:
+    @staticmethod
+    def refusal(method: str, headers: Headers, limit: int) -> PlainTextResponse | None:
         if method in SAFE_METHODS:
             return None
         if is_cross_site(headers):
             return PlainTextResponse("This was sent by another site and is refused.", 403)
         length = headers.get("content-length", "")
-        if not length.isdecimal():
+        if not length.isdecimal() or "transfer-encoding" in headers:
             return PlainTextResponse("A request needs a Content-Length.", 411)
-        if int(length) > self.max_body:
+        if int(length) > limit:
             return PlainTextResponse(
-                f"This is larger than the {self.max_body // 1024**2} MiB that are allowed.", 413
+                f"This is larger than the {limit // MIB} MiB that are allowed.", 413
             )
         return None

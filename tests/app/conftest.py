@@ -242,6 +242,7 @@ def ready(
             cases=cases,
             conditions=conditions,
             truths=truths or (1,) * cases,
+            size=24,
             seed=secrets.randbits(32),
         )
         batch = import_batch(path, database, store, now())

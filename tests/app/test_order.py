@@ -178,9 +178,7 @@ def test_every_place_is_as_likely_to_show_any_arm(versions: int, orders: int) ->
 @pytest.mark.parametrize("orders", [2000])
 def test_every_case_is_as_likely_at_every_place(orders: int) -> None:
     counts = Counter(
-        (each.position, each.stimulus // 10)
-        for placed in many_orders(2, orders)
-        for each in placed
+        (each.position, each.stimulus // 10) for placed in many_orders(2, orders) for each in placed
     )
     expected = orders / 8
     statistic = sum(

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import select
+from sqlalchemy.exc import DBAPIError
 
 from app.batches.service import find_batch, import_batch
 from app.errors import Conflict, Invalid, NotAllowed
@@ -412,16 +413,21 @@ def test_a_reader_who_begins_meanwhile_does_not_open_a_locked_study(
     database: Database, ready: Ready
 ) -> None:
     study = ready().study
-    with held_back(
-        database, lambda session: begin_reading(session, first_reader(session), CONSENT_VERSION, now())
-    ):
+
+    def begin(session: Any) -> None:
+        begin_reading(session, first_reader(session), CONSENT_VERSION, now())
+
+    with held_back(database, begin):
         lock_now(database, study)
     assert state_of(database, study) is StudyState.LOCKED
 
 
 def test_nobody_begins_while_the_study_is_being_locked(database: Database, ready: Ready) -> None:
     study = ready().study
-    lock = lambda session: lock_study(session, find_study(session, study), "ada", now())  # noqa: E731
+
+    def lock(session: Any) -> None:
+        lock_study(session, find_study(session, study), "ada", now())
+
     with (
         held_back(database, lock),
         pytest.raises(NotAllowed, match="closed"),
@@ -465,8 +471,6 @@ def test_two_unblindings_at_once_are_one(database: Database, ready: Ready) -> No
 def test_the_database_refuses_an_unblinded_study_without_a_time(
     database: Database, ready: Ready
 ) -> None:
-    from sqlalchemy.exc import DBAPIError
-
     study = ready().study
     with pytest.raises(DBAPIError, match="ck_study_unblinded"), database.writing() as session:
         session.get_one(Study, study).state = StudyState.UNBLINDED

@@ -1,0 +1,205 @@
+"""Every route by every role: a new route is a failing test until somebody decides who may open it."""
+
+import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+from fastapi.testclient import TestClient
+from sqlalchemy import select
+from starlette.routing import BaseRoute, Mount
+
+from app.main import create_app
+from app.readers.service import CONSENT_VERSION
+from app.settings import Settings
+from app.storage.models import Stimulus
+from app.storage.session import Database
+
+SIGN_IN = "sign in"
+ROLES = ("nobody", "reader", "owner", "other")
+
+
+@dataclass(frozen=True)
+class Row:
+    """What each role is answered; SIGN_IN is a redirection to the sign-in page."""
+
+    route: str
+    nobody: int | str
+    reader: int | str
+    owner: int | str
+    other: int | str
+    data: dict[str, str] | None = None
+
+
+ANSWER = "an answer to the first image"
+TABLE = [
+    # Open to all
+    Row("GET /", 303, 303, 303, 303),
+    Row("GET /healthz", 200, 200, 200, 200),
+    Row("GET /static", 200, 200, 200, 200),
+    Row("GET /sign-in", 200, 200, 200, 200),
+    Row("POST /sign-in", 401, 401, 401, 401, {"email": "a@b", "password": "wrong"}),
+    # Any researcher
+    Row("GET /batches", SIGN_IN, SIGN_IN, 200, 200),
+    Row("POST /batches", SIGN_IN, SIGN_IN, 422, 422),
+    Row("GET /batches/{batch_id}", SIGN_IN, SIGN_IN, 200, 200),
+    Row("GET /batches/{batch_id}/images/{stimulus_id}", SIGN_IN, SIGN_IN, 200, 200),
+    Row("GET /studies", SIGN_IN, SIGN_IN, 200, 200),
+    Row("GET /studies/new", SIGN_IN, SIGN_IN, 200, 200),
+    Row("POST /studies", SIGN_IN, SIGN_IN, 422, 422),
+    # The researcher whose study it is
+    Row("GET /studies/{study_id}", SIGN_IN, SIGN_IN, 200, 404),
+    Row("POST /studies/{study_id}/readers", SIGN_IN, SIGN_IN, 200, 404),
+    # The reader
+    Row("GET /reading", 403, 303, 403, 403),
+    Row("POST /reading/begin", 403, 303, 403, 403, {"consent": CONSENT_VERSION}),
+    Row("GET /reading/room", 403, 200, 403, 403),
+    Row("GET /reading/window", 403, 200, 403, 403),
+    Row("GET /reading/images/{token}", 403, 200, 403, 403),
+    Row("POST /reading/responses", 403, 200, 403, 403, {"json": ANSWER}),
+    Row("GET /reading/done", 403, 303, 403, 403),
+    # Whoever has a personal link
+    Row("GET /r/{token}", 303, 303, 303, 303),
+    # What changes the study, in the order in which it is possible
+    Row("POST /studies/{study_id}/lock", SIGN_IN, SIGN_IN, 303, 404),
+    Row("POST /studies/{study_id}/unblind", SIGN_IN, SIGN_IN, 303, 404, {"typed": "Linf 2"}),
+    Row("GET /studies/{study_id}/results", SIGN_IN, SIGN_IN, 200, 404),
+    Row("GET /studies/{study_id}/presentations.csv", SIGN_IN, SIGN_IN, 200, 404),
+    Row("GET /studies/{study_id}/export.zip", SIGN_IN, SIGN_IN, 200, 404),
+    Row("POST /sign-out", 303, 303, 303, 303),
+]
+
+
+@pytest.fixture
+def app(settings: Settings) -> Iterator[FastAPI]:
+    created = create_app(settings)
+    yield created
+    created.state.database.close()
+
+
+def all_routes(routes: list[BaseRoute]) -> Iterator[BaseRoute]:
+    """Every route, those of included routers too."""
+    for route in routes:
+        included = getattr(route, "original_router", None)
+        if included is None:
+            yield route
+        else:
+            yield from all_routes(included.routes)
+
+
+def name_of(route: BaseRoute) -> list[str]:
+    if isinstance(route, Mount):
+        return [f"GET {route.path}"]
+    assert isinstance(route, APIRoute), f"a kind of route that this test does not know: {route}"
+    return [f"{method} {route.path}" for method in sorted(route.methods)]
+
+
+def test_every_route_is_in_the_table_and_the_table_has_no_other(app: FastAPI) -> None:
+    routes = [name for route in all_routes(app.routes) for name in name_of(route)]
+    assert sorted(routes) == sorted(row.route for row in TABLE)
+
+
+def test_no_route_blocks_the_event_loop(app: FastAPI) -> None:
+    """The database blocks: FastAPI runs `def` in threads, an `async def` would stop everybody."""
+    for route in all_routes(app.routes):
+        if isinstance(route, APIRoute):
+            assert not inspect.iscoroutinefunction(route.endpoint), route.path
+
+
+@pytest.fixture
+def arrive(
+    browser: Callable[[], TestClient],
+    ready: Callable[..., Any],
+    begin: Callable[[TestClient, str], None],
+    office: Callable[..., TestClient],
+    employ: Callable[[str], str],
+    answer: Callable[..., Any],
+    database: Database,
+) -> Callable[[str], tuple[TestClient, dict[str, Any]]]:
+    """`arrive(role)`: a browser in that role, and what there is to ask for."""
+
+    def come(role: str) -> tuple[TestClient, dict[str, Any]]:
+        made = ready(readers=2)
+        reader = browser()
+        begin(reader, made.links[0])
+        token = reader.get("/reading/window").json()["tokens"][0]
+        with database.reading() as session:
+            stimulus = session.scalars(select(Stimulus.id)).first()
+        visitors: dict[str, Callable[[], TestClient]] = {
+            "nobody": browser,
+            "reader": lambda: reader,
+            "owner": office,
+            "other": lambda: office(employ("eve@example.org")),
+        }
+        things = {
+            "{study_id}": made.study,
+            "{batch_id}": made.batch,
+            "{stimulus_id}": stimulus,
+            "/r/{token}": f"/r/{made.links[1].rpartition('/')[2]}",
+            "{token}": token,
+            "/static": "/static/plainsight.css",
+            ANSWER: answer(token),
+        }
+        return visitors[role](), things
+
+    return come
+
+
+def ask(visitor: TestClient, row: Row, things: dict[str, Any]) -> int | str:
+    method, path = row.route.split()
+    for name, value in things.items():
+        path = path.replace(name, str(value))
+    data = row.data or {}
+    if "json" in data:
+        response = visitor.request(method, path, json=things[ANSWER])
+    else:
+        response = (
+            visitor.request(method, path, data=data) if data else visitor.request(method, path)
+        )
+    is_sign_in = response.headers.get("location", "").startswith("/sign-in?")
+    return SIGN_IN if is_sign_in else response.status_code
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_each_role_is_answered_as_the_table_says(
+    role: str, arrive: Callable[[str], tuple[TestClient, dict[str, Any]]]
+) -> None:
+    visitor, things = arrive(role)
+    answered = {row.route: ask(visitor, row, things) for row in TABLE}
+    assert answered == {row.route: getattr(row, role) for row in TABLE}
+
+
+def test_a_script_that_is_not_signed_in_is_told_so_and_not_redirected(
+    browser: Callable[[], TestClient], ready: Callable[..., Any]
+) -> None:
+    made = ready()
+    response = browser().get(f"/studies/{made.study}", headers={"accept": "application/json"})
+    assert (response.status_code, response.json()) == (
+        401,
+        {"message": "Sign in to see this page."},
+    )
+
+
+def test_an_image_is_found_in_its_own_batch_only(
+    office: Callable[..., TestClient], ready: Callable[..., Any], database: Database
+) -> None:
+    first = ready()
+    second = ready(title="Other", email="bob@example.org")
+    desk = office()
+    with database.reading() as session:
+        stimulus = session.scalars(select(Stimulus.id)).first()
+    assert desk.get(f"/batches/{first.batch}/images/{stimulus}").status_code == 200
+    assert desk.get(f"/batches/{second.batch}/images/{stimulus}").status_code == 404
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "999999", "2147483648", "9" * 30, "1e3", "one"])
+def test_a_number_that_no_row_has_is_no_page(
+    number: str, office: Callable[..., TestClient], ready: Callable[..., Any]
+) -> None:
+    ready()
+    desk = office()
+    for path in (f"/studies/{number}", f"/batches/{number}", f"/batches/1/images/{number}"):
+        assert desk.get(path).status_code in {404, 422}
