@@ -373,7 +373,7 @@ def study_export(study_name: str, out: Path, as_json: bool, database: str | None
 
     Example: plainsight study export 1 --out results
     """
-    from app.analysis.export import export_files  # noqa: PLC0415 (loads scipy, which takes a second)
+    from app.analysis.export import export_files
 
     with opened(settings_for(database)) as store, store.reading() as session:
         files = export_files(session, find_study_named(session, study_name), now())

@@ -5,6 +5,7 @@ from datetime import datetime
 from pathlib import Path
 
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app.batches.check import STANDARD_LIMITS, CheckedBatch, Progress, check_batch, unheard
@@ -52,6 +53,9 @@ def import_batch(
             session.add(batch)
             session.flush()
             return batch.id
+    except IntegrityError as error:
+        store.discard(folder)
+        raise Conflict("This batch was imported by somebody else meanwhile.") from error
     except BaseException:
         store.discard(folder)
         raise
