@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import click
 from pydantic import ValidationError
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from app.batches.check import check_batch
 from app.batches.service import find_batch_named, import_batch
@@ -51,9 +51,18 @@ def main() -> None:
     except StudyError as error:
         fail(error)
     except ValidationError as error:
-        fail(Invalid(error.errors()[0]["msg"].removeprefix("Value error, ")))
-    except OperationalError as error:
+        fail(Invalid(wrong_setting(error)))
+    except DBAPIError as error:
         fail(Invalid(f"The database does not answer: {error.orig}"))
+    except OSError as error:
+        fail(Invalid(f"{error.filename}: {error.strerror}."))
+
+
+def wrong_setting(error: ValidationError) -> str:
+    """The first problem, with the name of its setting where the problem is with one alone."""
+    first = error.errors()[0]
+    names = "".join(f"PLAINSIGHT_{str(place).upper()}: " for place in first["loc"])
+    return names + first["msg"].removeprefix("Value error, ")
 
 
 def fail(error: StudyError) -> None:

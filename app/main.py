@@ -9,6 +9,7 @@ from fastapi.staticfiles import StaticFiles
 from app import ROOT
 from app.analysis import routes as analysis
 from app.batches import routes as batches
+from app.errors import Conflict
 from app.readers import routes as readers
 from app.reading import routes as reading
 from app.researchers import routes as researchers
@@ -26,7 +27,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """The application. Conflict when the database is not at the version this code needs."""
     settings = settings or Settings()
     database = Database(settings.database)
-    database.require_current()
+    try:
+        database.require_current()
+    except Conflict:
+        database.close()
+        raise
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:

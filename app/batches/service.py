@@ -144,7 +144,7 @@ def find_batch_named(session: Session, name: str) -> Batch:
         raise Conflict(f"Several batches are named {name!r}; say which by number: {numbers}.")
     if found:
         return found[0]
-    if name.isdecimal():
+    if name.isdecimal() and len(name) < 10:
         return find_batch(session, int(name))
     raise NotFound(f"There is no batch {name!r}; import one with: plainsight batch import PATH")
 

@@ -124,7 +124,7 @@ def find_study(session: Session, study_id: int, researcher: Researcher | None = 
 def find_study_named(session: Session, name: str) -> Study:
     """By number or by internal title, as a person types it."""
     study = session.scalar(select(Study).where(Study.internal_title == name))
-    if study is None and name.isdecimal():
+    if study is None and name.isdecimal() and len(name) < 10:
         study = session.get(Study, int(name))
     if study is None:
         raise NotFound(f"There is no study {name!r}; plainsight study list shows them.")

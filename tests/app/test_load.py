@@ -1,0 +1,98 @@
+"""Very many readers at once: everybody is answered, nobody waits for ever."""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx2
+import pytest
+import uvicorn
+from fastapi.testclient import TestClient
+from sqlalchemy import text
+
+from app.main import create_app
+from app.settings import Settings
+from app.storage.session import Database
+
+AT_ONCE = 60
+"""More than the 40 threads that FastAPI has, and than the connections of the pool."""
+
+
+@pytest.fixture
+def address(settings: Settings) -> Iterator[str]:
+    """A real server: only there all requests share one event loop and its threads."""
+    app = create_app(settings)
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.02)
+    [listening] = server.servers[0].sockets
+    yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    server.should_exit = True
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+def all_at_once(calls: list[Callable[[], int]]) -> Counter[int]:
+    barrier = threading.Barrier(len(calls))
+
+    def run(call: Callable[[], int]) -> int:
+        barrier.wait(30)
+        return call()
+
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return Counter(pool.map(run, calls))
+
+
+def ask(address: str, method: str, path: str, **what: Any) -> Callable[[], int]:
+    cookies = what.pop("cookies", {})
+
+    def call() -> int:
+        with httpx2.Client(base_url=address, cookies=cookies, timeout=25) as client:
+            try:
+                return client.request(method, path, **what).status_code
+            except httpx2.TimeoutException:
+                return 0
+
+    return call
+
+
+def test_many_readers_answer_and_look_at_the_same_moment(
+    address: str,
+    browser: Callable[[], TestClient],
+    ready: Callable[..., Any],
+    begin: Callable[[TestClient, str], None],
+    answer: Callable[..., Any],
+    database: Database,
+) -> None:
+    posts, gets = [], []
+    for link in ready(readers=AT_ONCE, cases=2, sets=1).links:
+        reader = browser()
+        begin(reader, link)
+        token = reader.get("/reading/window").json()["tokens"][0]
+        cookies = dict(reader.cookies)
+        gets.append(ask(address, "GET", f"/reading/images/{token}", cookies=cookies))
+        posts.append(
+            ask(address, "POST", "/reading/responses", cookies=cookies, json=answer(token))
+        )
+    assert all_at_once(gets) == {200: AT_ONCE}
+    assert all_at_once(posts) == {200: AT_ONCE}
+    with database.reading() as session:
+        assert session.scalar(text("SELECT count(*) FROM response")) == AT_ONCE
+
+
+def test_many_strangers_cannot_stop_the_server(
+    address: str, ready: Callable[..., Any], answer: Callable[..., Any]
+) -> None:
+    """They need no secret for this: each takes the lock of those who write."""
+    ready()
+    strangers = [
+        ask(address, "POST", "/reading/responses", json=answer("0" * 32)) for _ in range(AT_ONCE)
+    ]
+    strangers += [ask(address, "GET", "/r/" + "0" * 32) for _ in range(AT_ONCE // 2)]
+    assert all_at_once(strangers) == {403: AT_ONCE + AT_ONCE // 2}
+    assert ask(address, "GET", "/healthz")() == 200
