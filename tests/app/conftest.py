@@ -63,7 +63,7 @@ def as_postgres(*command: str | Path) -> list[str]:
 
 
 def wait_for(programs: Path, port: int) -> None:
-    question = [programs / "pg_isready", "-h", "127.0.0.1", "-p", str(port)]
+    question = [str(programs / "pg_isready"), "-h", "127.0.0.1", "-p", str(port)]
     for _ in range(150):
         if subprocess.run(question, capture_output=True).returncode == 0:
             return

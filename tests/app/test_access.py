@@ -1,4 +1,4 @@
-"""Every route by every role: a new route is a failing test until somebody decides who may open it."""
+"""Every route by every role: a new route fails until somebody decides who may open it."""
 
 import inspect
 from collections.abc import Callable, Iterator
@@ -94,7 +94,7 @@ def name_of(route: BaseRoute) -> list[str]:
     if isinstance(route, Mount):
         return [f"GET {route.path}"]
     assert isinstance(route, APIRoute), f"a kind of route that this test does not know: {route}"
-    return [f"{method} {route.path}" for method in sorted(route.methods)]
+    return [f"{method} {route.path}" for method in sorted(route.methods or ())]
 
 
 def test_every_route_is_in_the_table_and_the_table_has_no_other(app: FastAPI) -> None:
@@ -195,11 +195,11 @@ def test_an_image_is_found_in_its_own_batch_only(
     assert desk.get(f"/batches/{second.batch}/images/{stimulus}").status_code == 404
 
 
-@pytest.mark.parametrize("number", ["0", "-1", "999999", "2147483648", "9" * 30, "1e3", "one"])
 def test_a_number_that_no_row_has_is_no_page(
-    number: str, office: Callable[..., TestClient], ready: Callable[..., Any]
+    office: Callable[..., TestClient], ready: Callable[..., Any]
 ) -> None:
     ready()
     desk = office()
-    for path in (f"/studies/{number}", f"/batches/{number}", f"/batches/1/images/{number}"):
-        assert desk.get(path).status_code in {404, 422}
+    for number in ["0", "-1", "999999", "2147483648", "9" * 30, "1e3", "one"]:
+        for path in (f"/studies/{number}", f"/batches/{number}", f"/batches/1/images/{number}"):
+            assert desk.get(path).status_code in {404, 422}

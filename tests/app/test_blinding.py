@@ -19,8 +19,8 @@ from sqlalchemy import select
 
 from app import ROOT
 from app.reading.routes import RoomPage, StartPage
-from app.reading.service import EMPTY_CHUNK, NONCE, Window
-from app.storage.images import ImageStore, encode, pad
+from app.reading.service import NONCE, Window
+from app.storage.images import EMPTY_CHUNK, ImageStore, encode, pad
 from app.storage.models import Presentation, Stimulus
 from app.storage.session import Database
 from app.web.security import HEADERS
@@ -71,7 +71,7 @@ def see_all(
         begin(reader, ready(**design).links[0])
         with database.reading() as session:
             rows = session.execute(select(Presentation.token, Presentation.stimulus_id)).all()
-        stimulus_of = {token: stimulus for token, stimulus in rows}
+        stimulus_of = {row.token: row.stimulus_id for row in rows}
         window = reader.get("/reading/window").json()
         seen = []
         while window["tokens"]:

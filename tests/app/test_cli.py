@@ -74,7 +74,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def plainsight(
-    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    home: Path,  # noqa: ARG001 (must be set before the command runs)
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> Callable[..., Said]:
     """`plainsight("study", "list")` runs the command here, as a shell would."""
 
@@ -125,7 +127,8 @@ def test_every_example_is_a_command_line_that_is_understood(names: tuple[str, ..
     words = shlex.split(example)
     assert tuple(words[: len(names)]) == names
     arguments = [str(ROOT) if word.endswith(".zip") else word for word in words[len(names) :]]
-    with COMMANDS[names].make_context(names[-1], arguments):
+    parent = click.Context(cli.cli, help_option_names=["-h", "--help"])
+    with COMMANDS[names].make_context(names[-1], arguments, parent=parent):
         pass
 
 
@@ -325,8 +328,9 @@ def wait_until_served(url: str, server: "subprocess.Popen[str]") -> None:
 
 
 def test_the_server_serves_until_ctrl_c_and_leaves_without_a_trace(
-    equipped: Callable[..., Said],
+    plainsight: Callable[..., Said],
 ) -> None:
+    plainsight("db", "upgrade")
     port = free_port()
     server = subprocess.Popen(
         [*COMMAND, "serve", "--port", str(port)],
@@ -346,7 +350,8 @@ def test_the_server_serves_until_ctrl_c_and_leaves_without_a_trace(
     assert "Traceback" not in out + err
 
 
-def test_a_port_that_is_taken_is_told_without_a_trace(equipped: Callable[..., Said]) -> None:
+def test_a_port_that_is_taken_is_told_without_a_trace(plainsight: Callable[..., Said]) -> None:
+    plainsight("db", "upgrade")
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

@@ -10,14 +10,17 @@ from typing import Any
 import httpx2
 import pytest
 import uvicorn
-from fastapi.testclient import TestClient
 from sqlalchemy import text
 
 from app.main import create_app
+from app.readers.service import CONSENT_VERSION, arrive, reader_at
+from app.reading.routes import READER_COOKIE
+from app.reading.service import begin, window
 from app.settings import Settings
 from app.storage.session import Database
+from app.web.identity import now
 
-AT_ONCE = 60
+AT_ONCE = 50
 """More than the 40 threads that FastAPI has, and than the connections of the pool."""
 
 
@@ -61,24 +64,34 @@ def ask(address: str, method: str, path: str, **what: Any) -> Callable[[], int]:
     return call
 
 
+@pytest.fixture
+def places(ready: Callable[..., Any], database: Database) -> list[tuple[dict[str, str], str]]:
+    """For each of many readers who have begun: their cookie, and the token of the first image."""
+    links = ready(readers=AT_ONCE, cases=2, sets=1).links
+    begun = []
+    with database.writing() as session:
+        for link in links:
+            place = arrive(session, link.rpartition("/")[2])
+            session.flush()
+            reader = reader_at(session, place)
+            begin(session, reader, CONSENT_VERSION, now())
+            begun.append(({READER_COOKIE: place}, window(session, reader).tokens[0]))
+    return begun
+
+
 def test_many_readers_answer_and_look_at_the_same_moment(
     address: str,
-    browser: Callable[[], TestClient],
-    ready: Callable[..., Any],
-    begin: Callable[[TestClient, str], None],
+    places: list[tuple[dict[str, str], str]],
     answer: Callable[..., Any],
     database: Database,
 ) -> None:
-    posts, gets = [], []
-    for link in ready(readers=AT_ONCE, cases=2, sets=1).links:
-        reader = browser()
-        begin(reader, link)
-        token = reader.get("/reading/window").json()["tokens"][0]
-        cookies = dict(reader.cookies)
-        gets.append(ask(address, "GET", f"/reading/images/{token}", cookies=cookies))
-        posts.append(
-            ask(address, "POST", "/reading/responses", cookies=cookies, json=answer(token))
-        )
+    gets = [
+        ask(address, "GET", f"/reading/images/{token}", cookies=cookie) for cookie, token in places
+    ]
+    posts = [
+        ask(address, "POST", "/reading/responses", cookies=cookie, json=answer(token))
+        for cookie, token in places
+    ]
     assert all_at_once(gets) == {200: AT_ONCE}
     assert all_at_once(posts) == {200: AT_ONCE}
     with database.reading() as session:

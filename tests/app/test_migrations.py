@@ -123,7 +123,7 @@ def test_there_is_one_newest_version() -> None:
 
 def test_the_server_refuses_to_start_without_tables(empty_url: URL, tmp_path: Path) -> None:
     settings = Settings(home=tmp_path, database_url=empty_url.render_as_string(hide_password=False))
-    with pytest.raises(Conflict, match="at version none, this code needs .*plainsight db upgrade"):
+    with pytest.raises(Conflict, match=r"at version none, this code needs .*plainsight db upgrade"):
         create_app(settings)
 
 

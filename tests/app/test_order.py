@@ -94,7 +94,7 @@ def test_one_seed_is_one_order(design_and_gap: tuple[Design, int], seed: int) ->
 
 def test_the_order_of_the_arguments_changes_nothing() -> None:
     versions = versions_of(6, 2)
-    backwards = dict(reversed(versions.items()))
+    backwards = dict(reversed(list(versions.items())))
     orders = [order(each, sets=2, minimum_gap=3, seed="a") for each in (versions, backwards)]
     assert orders[0] == orders[1]
 
@@ -124,7 +124,7 @@ def test_no_small_legal_design_is_without_an_order(cases: int, versions: int, se
         assert smallest_gap(shown) >= gap
 
 
-@pytest.mark.parametrize("cases", [2, 3, 20, 60])
+@pytest.mark.parametrize("cases", [2, 3, 20, 40])
 def test_the_largest_gap_works_and_one_more_is_refused(cases: int) -> None:
     design = Design(cases, versions=2, sets=2)
     largest = chosen_gap(design, design.largest_gap)

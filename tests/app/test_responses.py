@@ -174,12 +174,12 @@ def test_a_missing_field_is_refused_by_its_name(reader: TestClient, answer: Answ
         assert f"Please check: {field}." in refused.text
 
 
-@pytest.mark.parametrize("body", ["", "{", "[]", "null", '"text"', "NaN", '{"token": "\\ud800"}'])
-def test_what_is_no_answer_at_all_is_refused(body: str, reader: TestClient) -> None:
-    headers = {"content-type": "application/json"}
-    refused = reader.post(URL, content=body, headers=headers)
-    assert refused.status_code == 422
-    assert "Please check" in refused.text
+def test_what_is_no_answer_at_all_is_refused(reader: TestClient) -> None:
+    for body in ["", "{", "[]", "null", '"text"', "NaN", '{"token": "\\ud800"}']:
+        headers = {"content-type": "application/json"}
+        refused = reader.post(URL, content=body, headers=headers)
+        assert refused.status_code == 422
+        assert "Please check" in refused.text
 
 
 def test_a_number_that_is_none_is_refused(reader: TestClient, answer: AnswerTo) -> None:

@@ -30,13 +30,41 @@ Begin = Callable[[TestClient, str], None]
 Read = Callable[..., int]
 Row = dict[str, str]
 
-STATISTICS_SECTION_4 = (
-    "schema_version study_id protocol_hash reader_id sitting_id set presentation_index "
-    "position_in_set presentation_id image_id stimulus_id stimulus_sha256 condition copy truth "
-    "attack_id label response score correct shown_at answered_at rt_ms hidden_ms n_changes "
-    "zoom_max display_w_px display_h_px device_pixel_ratio viewport gap_same_image excluded "
-    "exclusion_reason"
-).split()
+STATISTICS_SECTION_4 = [
+    "schema_version",
+    "study_id",
+    "protocol_hash",
+    "reader_id",
+    "sitting_id",
+    "set",
+    "presentation_index",
+    "position_in_set",
+    "presentation_id",
+    "image_id",
+    "stimulus_id",
+    "stimulus_sha256",
+    "condition",
+    "copy",
+    "truth",
+    "attack_id",
+    "label",
+    "response",
+    "score",
+    "correct",
+    "shown_at",
+    "answered_at",
+    "rt_ms",
+    "hidden_ms",
+    "n_changes",
+    "zoom_max",
+    "display_w_px",
+    "display_h_px",
+    "device_pixel_ratio",
+    "viewport",
+    "gap_same_image",
+    "excluded",
+    "exclusion_reason",
+]
 ANSWERED_ONLY = {
     "label",
     "response",
@@ -157,7 +185,8 @@ def table_lines(html: str) -> dict[str, list[str]]:
 def counts(line: str) -> tuple[str, str, str]:
     """("R01 Set 1", "4 of 4", "3 of 4")"""
     [found] = re.findall(r"^(R\d\d Set \d) (\d+ of \d+) .*? (\d+ of \d+) ", line)
-    return tuple(found)  # type: ignore[return-value]
+    name, original, perturbed = found
+    return name, original, perturbed
 
 
 def read_csv(text: str) -> list[Row]:
@@ -249,7 +278,7 @@ def test_an_unfinished_reader_counts_as_far_as_they_came(
     assert Counter(row["reader_id"] for row in rows) == {"R01": 16, "R02": 16, "R03": 16}
 
 
-@pytest.mark.parametrize("answered", [0, 1, 2, 3])
+@pytest.mark.parametrize("answered", [0, 1, 3])
 def test_hardly_any_answers_are_still_a_page(
     answered: int, conduct: Callable[..., tuple[TestClient, int]]
 ) -> None:

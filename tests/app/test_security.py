@@ -29,9 +29,10 @@ Office = Callable[..., TestClient]
 WRONG = {"email": "ada@example.org", "password": "not the password"}
 
 
-@pytest.mark.parametrize(
-    "headers",
-    [
+def test_what_another_site_sends_is_refused(office: Office, ready: Ready) -> None:
+    study = ready().study
+    desk = office()
+    for headers in [
         {"sec-fetch-site": "cross-site"},
         {"sec-fetch-site": "same-site"},
         {"sec-fetch-site": "cross-site", "origin": "http://127.0.0.1"},
@@ -41,30 +42,21 @@ WRONG = {"email": "ada@example.org", "password": "not the password"}
         {"origin": "http://127.0.0.1:81"},
         {"origin": "http://127.0.0.1@evil.example"},
         {"origin": ""},
-    ],
-)
-def test_what_another_site_sends_is_refused(
-    headers: dict[str, str], office: Office, ready: Ready
-) -> None:
-    study = ready().study
-    desk = office()
-    refused = desk.post(f"/studies/{study}/lock", headers=headers)
-    assert refused.status_code == 403
-    assert "Ready" in desk.get(f"/studies/{study}").text
+    ]:
+        refused = desk.post(f"/studies/{study}/lock", headers=headers)
+        assert refused.status_code == 403, headers
+        assert "Ready" in desk.get(f"/studies/{study}").text
 
 
-@pytest.mark.parametrize(
-    "headers",
-    [
+def test_what_our_own_pages_send_is_accepted(browser: Browser) -> None:
+    for headers in [
         {},
         {"sec-fetch-site": "same-origin"},
         {"sec-fetch-site": "none"},
         {"sec-fetch-site": "same-origin", "origin": "null"},
         {"origin": "http://127.0.0.1"},
-    ],
-)
-def test_what_our_own_pages_send_is_accepted(headers: dict[str, str], browser: Browser) -> None:
-    assert browser().post("/sign-in", data=WRONG, headers=headers).status_code == 401
+    ]:
+        assert browser().post("/sign-in", data=WRONG, headers=headers).status_code == 401
 
 
 def test_links_from_other_sites_may_lead_here(browser: Browser, ready: Ready) -> None:
@@ -73,11 +65,11 @@ def test_links_from_other_sites_may_lead_here(browser: Browser, ready: Ready) ->
     assert browser().get(link, headers={"sec-fetch-site": "cross-site"}).status_code == 303
 
 
-@pytest.mark.parametrize("path", ["/sign-in", "/reading/responses", "/batches", "/nowhere"])
-def test_a_body_of_unknown_length_is_refused(path: str, browser: Browser) -> None:
-    stream = (piece for piece in [b"{", b"}"])
-    refused = browser().post(path, content=stream, headers={"content-type": "application/json"})
-    assert refused.status_code == 411
+def test_a_body_of_unknown_length_is_refused(browser: Browser) -> None:
+    for path in ["/sign-in", "/reading/responses", "/batches", "/nowhere"]:
+        stream = (piece for piece in [b"{", b"}"])
+        refused = browser().post(path, content=stream, headers={"content-type": "application/json"})
+        assert refused.status_code == 411, path
 
 
 def test_a_length_that_need_not_be_true_is_refused(browser: Browser) -> None:
@@ -85,10 +77,10 @@ def test_a_length_that_need_not_be_true_is_refused(browser: Browser) -> None:
     assert browser().post("/sign-in", content=b"x", headers=headers).status_code == 411
 
 
-@pytest.mark.parametrize("length", ["", "-1", "1e3", "0x10", "1,1"])
-def test_a_length_that_is_none_is_refused(length: str, browser: Browser) -> None:
-    refused = browser().post("/sign-in", content=b"", headers={"content-length": length})
-    assert refused.status_code == 411
+def test_a_length_that_is_none_is_refused(browser: Browser) -> None:
+    for length in ["", "-1", "1e3", "0x10", "1,1"]:
+        refused = browser().post("/sign-in", content=b"", headers={"content-length": length})
+        assert refused.status_code == 411, length
 
 
 def test_a_body_that_is_too_large_is_refused_before_it_is_read(tmp_path: Path) -> None:
@@ -105,11 +97,11 @@ def test_a_body_that_is_too_large_is_refused_before_it_is_read(tmp_path: Path) -
     app.state.database.close()
 
 
-@pytest.mark.parametrize("path", ["/sign-in", "/reading/responses", "/reading/begin", "/studies"])
-def test_only_uploads_may_be_large(path: str, browser: Browser) -> None:
+def test_only_uploads_may_be_large(browser: Browser) -> None:
     """Else anybody could fill the memory: a body is read before it is asked who sends it."""
-    refused = browser().post(path, content=b"", headers={"content-length": str(2 * 2**20)})
-    assert refused.status_code == 413
+    for path in ["/sign-in", "/reading/responses", "/reading/begin", "/studies"]:
+        refused = browser().post(path, content=b"", headers={"content-length": str(2 * 2**20)})
+        assert refused.status_code == 413, path
 
 
 def statuses(browser: Browser, ready: Ready) -> dict[int, Any]:
@@ -126,7 +118,7 @@ def statuses(browser: Browser, ready: Ready) -> dict[int, Any]:
         visitor.get("/static/plainsight.css"),
         visitor.post("/sign-in", data=WRONG, headers={"sec-fetch-site": "cross-site"}),
     ]
-    return {number: answer for number, answer in enumerate(answers)}
+    return dict(enumerate(answers))
 
 
 def test_every_answer_carries_the_security_headers(browser: Browser, ready: Ready) -> None:
@@ -182,7 +174,6 @@ def test_cookies_are_for_this_site_only(
     secure: bool,
     settings: Settings,
     ready: Ready,
-    sign_in: Callable[..., None],
 ) -> None:
     made = ready()
     own = settings.model_copy(update={"public_url": public_url or settings.public_url})
@@ -202,9 +193,10 @@ def test_cookies_are_for_this_site_only(
     app.state.database.close()
 
 
-@pytest.mark.parametrize(
-    "away",
-    [
+def test_signing_in_never_leads_to_another_site(browser: Browser, ready: Ready) -> None:
+    ready()
+    visitor = browser()
+    for away in [
         "https://evil.example",
         "//evil.example",
         "/\\evil.example",
@@ -215,20 +207,14 @@ def test_cookies_are_for_this_site_only(
         "javascript:alert(1)",
         "",
         "///evil.example",
-    ],
-)
-def test_signing_in_never_leads_to_another_site(
-    away: str, browser: Browser, ready: Ready, sign_in: Callable[..., None]
-) -> None:
-    ready()
-    visitor = browser()
-    signed = visitor.post(
-        "/sign-in",
-        data={"email": "ada@example.org", "password": "correct horse battery", "next": away},
-    )
-    assert signed.headers["location"] == "/studies"
-    page = visitor.get("/sign-in", params={"next": away}).text
-    assert 'name="next" value="/studies"' in page
+    ]:
+        signed = visitor.post(
+            "/sign-in",
+            data={"email": "ada@example.org", "password": "correct horse battery", "next": away},
+        )
+        assert signed.headers["location"] == "/studies", away
+        page = visitor.get("/sign-in", params={"next": away}).text
+        assert 'name="next" value="/studies"' in page
 
 
 def test_signing_in_leads_back_to_where_one_was(browser: Browser, ready: Ready) -> None:
@@ -254,37 +240,33 @@ def test_passwords_are_kept_as_argon2_hashes(
     assert real_hasher.time_cost >= recommended.time_cost
 
 
-@pytest.mark.parametrize(
-    ("email", "password"),
-    [
+def test_a_wrong_password_and_an_unknown_email_are_told_the_same(
+    browser: Browser, ready: Ready
+) -> None:
+    ready()
+    visitor = browser()
+    for email, password in [
         ("ada@example.org", "correct horse batter"),
         ("ada@example.org", "Correct horse battery"),
         ("ada@example.org", " "),
         ("eve@example.org", "correct horse battery"),
         ("' OR 1=1 --", "correct horse battery"),
         ("%", "%"),
-    ],
-)
-def test_a_wrong_password_and_an_unknown_email_are_told_the_same(
-    email: str, password: str, browser: Browser, ready: Ready
-) -> None:
-    ready()
-    visitor = browser()
-    refused = visitor.post("/sign-in", data={"email": email, "password": password})
-    assert refused.status_code == 401
-    assert "The email or the password is not right." in refused.text
-    assert password.strip() == "" or password == "%" or password not in refused.text
-    assert "set-cookie" not in refused.headers
+    ]:
+        refused = visitor.post("/sign-in", data={"email": email, "password": password})
+        assert refused.status_code == 401, email
+        assert "The email or the password is not right." in refused.text
+        assert password.strip() == "" or password == "%" or password not in refused.text
+        assert "set-cookie" not in refused.headers
 
 
-@pytest.mark.parametrize("field", ["email", "password"])
-def test_a_zero_byte_is_refused(field: str, browser: Browser) -> None:
-    refused = browser().post("/sign-in", data={**WRONG, field: "a\x00b"})
-    assert refused.status_code in {401, 422}
+def test_a_zero_byte_is_refused(browser: Browser) -> None:
+    for field in ["email", "password"]:
+        refused = browser().post("/sign-in", data={**WRONG, field: "a\x00b"})
+        assert refused.status_code in {401, 422}
 
 
-@pytest.mark.parametrize("field", ["internal_title", "public_title", "question"])
-def test_a_zero_byte_in_a_title_is_refused(field: str, office: Office, ready: Ready) -> None:
+def test_a_zero_byte_in_a_title_is_refused(office: Office, ready: Ready) -> None:
     form = {
         "batch": str(ready().batch),
         "internal_title": "New",
@@ -292,27 +274,24 @@ def test_a_zero_byte_in_a_title_is_refused(field: str, office: Office, ready: Re
         "question": "Tumour?",
         "sets": "1",
     }
-    assert office().post("/studies", data={**form, field: "a\x00b"}).status_code == 422
+    desk = office()
+    for field in ("internal_title", "public_title", "question"):
+        assert desk.post("/studies", data={**form, field: "a\x00b"}).status_code == 422, field
 
 
-@pytest.mark.parametrize(
-    ("email", "password", "problem"),
-    [
+def test_an_account_that_will_not_do_is_refused(database: Database) -> None:
+    for email, password, problem in [
         ("ada", "correct horse battery", "not an email address"),
         ("ada@example org", "correct horse battery", "not an email address"),
         ("ada@example.org", "short", "at least 12 characters"),
-    ],
-)
-def test_an_account_that_will_not_do_is_refused(
-    email: str, password: str, problem: str, database: Database
-) -> None:
-    with pytest.raises(Invalid, match=problem), database.writing() as session:
-        add_researcher(session, email, password, now())
+    ]:
+        with pytest.raises(Invalid, match=problem), database.writing() as session:
+            add_researcher(session, email, password, now())
 
 
-def test_one_email_is_one_account(database: Database, employ: Callable[[str], str]) -> None:
+def test_one_email_is_one_account(employ: Callable[[str], str]) -> None:
     employ("bob@example.org")
-    with pytest.raises(Conflict, match="already a researcher bob@example.org"):
+    with pytest.raises(Conflict, match="already a researcher"):
         employ(" BOB@example.org")
 
 
