@@ -200,7 +200,10 @@ def _start_or_continue(experiment: Experiment, settings: dict[str, Any], out: Pa
     if not unfinished.is_file():
         network = build_network(experiment.network.weights, seed=experiment.seed)
         return Run(settings, network, _optimizer(experiment.training, network), [])
-    kept = torch.load(unfinished, weights_only=True)
+    try:
+        kept = torch.load(unfinished, weights_only=True)
+    except Exception:  # noqa: BLE001 (torch.load raises many kinds, all meaning the same)
+        raise MlError(f"{unfinished} is damaged; start over with --fresh.") from None
     _refuse_other_settings(out, kept["settings"], settings)
     network = build_network("none", seed=experiment.seed)
     network.load_state_dict(kept["network"])

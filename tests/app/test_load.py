@@ -51,22 +51,29 @@ def all_at_once(calls: list[Callable[[], int]]) -> Counter[int]:
         return Counter(pool.map(run, calls))
 
 
-def ask(address: str, method: str, path: str, **what: Any) -> Callable[[], int]:
-    cookies = what.pop("cookies", {})
+@pytest.fixture
+def ask(address: str) -> Iterator[Callable[..., Callable[[], int]]]:
+    """`ask(method, path, ...)` is a call that tells the status, or 0 when nobody answers."""
+    limits = httpx2.Limits(max_connections=None)
+    with httpx2.Client(base_url=address, limits=limits, timeout=25) as client:
 
-    def call() -> int:
-        with httpx2.Client(base_url=address, cookies=cookies, timeout=25) as client:
-            try:
-                return client.request(method, path, **what).status_code
-            except httpx2.TimeoutException:
-                return 0
+        def prepare(method: str, path: str, place: str = "", **what: Any) -> Callable[[], int]:
+            headers = {"cookie": f"{READER_COOKIE}={place}"}
 
-    return call
+            def call() -> int:
+                try:
+                    return client.request(method, path, headers=headers, **what).status_code
+                except httpx2.TimeoutException:
+                    return 0
+
+            return call
+
+        yield prepare
 
 
 @pytest.fixture
-def places(ready: Callable[..., Any], database: Database) -> list[tuple[dict[str, str], str]]:
-    """For each of many readers who have begun: their cookie, and the token of the first image."""
+def places(ready: Callable[..., Any], database: Database) -> list[tuple[str, str]]:
+    """For each of many readers who have begun: their place, and the token of the first image."""
     links = ready(readers=AT_ONCE, cases=2, sets=1).links
     begun = []
     with database.writing() as session:
@@ -75,22 +82,19 @@ def places(ready: Callable[..., Any], database: Database) -> list[tuple[dict[str
             session.flush()
             reader = reader_at(session, place)
             begin(session, reader, CONSENT_VERSION, now())
-            begun.append(({READER_COOKIE: place}, window(session, reader).tokens[0]))
+            begun.append((place, window(session, reader).tokens[0]))
     return begun
 
 
 def test_many_readers_answer_and_look_at_the_same_moment(
-    address: str,
-    places: list[tuple[dict[str, str], str]],
+    ask: Callable[..., Callable[[], int]],
+    places: list[tuple[str, str]],
     answer: Callable[..., Any],
     database: Database,
 ) -> None:
-    gets = [
-        ask(address, "GET", f"/reading/images/{token}", cookies=cookie) for cookie, token in places
-    ]
+    gets = [ask("GET", f"/reading/images/{token}", place) for place, token in places]
     posts = [
-        ask(address, "POST", "/reading/responses", cookies=cookie, json=answer(token))
-        for cookie, token in places
+        ask("POST", "/reading/responses", place, json=answer(token)) for place, token in places
     ]
     assert all_at_once(gets) == {200: AT_ONCE}
     assert all_at_once(posts) == {200: AT_ONCE}
@@ -99,13 +103,11 @@ def test_many_readers_answer_and_look_at_the_same_moment(
 
 
 def test_many_strangers_cannot_stop_the_server(
-    address: str, ready: Callable[..., Any], answer: Callable[..., Any]
+    ask: Callable[..., Callable[[], int]], ready: Callable[..., Any], answer: Callable[..., Any]
 ) -> None:
     """They need no secret for this: each takes the lock of those who write."""
     ready()
-    strangers = [
-        ask(address, "POST", "/reading/responses", json=answer("0" * 32)) for _ in range(AT_ONCE)
-    ]
-    strangers += [ask(address, "GET", "/r/" + "0" * 32) for _ in range(AT_ONCE // 2)]
-    assert all_at_once(strangers) == {403: AT_ONCE + AT_ONCE // 2}
-    assert ask(address, "GET", "/healthz")() == 200
+    strangers = [ask("POST", "/reading/responses", json=answer("0" * 32)) for _ in range(AT_ONCE)]
+    links = [ask("GET", "/r/" + "0" * 32) for _ in range(AT_ONCE // 2)]
+    assert all_at_once(strangers + links) == {403: AT_ONCE + AT_ONCE // 2}
+    assert ask("GET", "/healthz")() == 200

@@ -382,6 +382,33 @@ def test_an_acknowledged_answer_is_seen_by_everybody(
     other.dispose()
 
 
+def test_another_process_may_write_at_the_same_time(
+    ready: Ready, database: Database, settings: Settings
+) -> None:
+    """As the command line does beside the server: it waits for its turn and does not fail."""
+    study = ready().study
+    other, wrote = Database(settings.database), threading.Event()
+
+    def first() -> None:
+        with other.writing() as session:
+            find_study(session, study).minimum_gap += 1
+            session.flush()
+            wrote.set()
+            threading.Event().wait(0.3)
+
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(first)
+        assert wrote.wait(10)
+        with database.writing() as session:
+            before = session.scalar(text("SELECT count(*) FROM event"))
+            find_study(session, study).public_title = f"{before} events"
+        running.result(10)
+    other.close()
+    with database.reading() as session:
+        found = find_study(session, study)
+        assert (found.minimum_gap, found.public_title) == (3, "2 events")
+
+
 def test_sqlite_waits_for_the_disk(database: Database) -> None:
     """FULL: a commit has reached the disk when it returns."""
     if not database.is_sqlite:

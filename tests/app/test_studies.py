@@ -297,7 +297,7 @@ def create(database: Database, batch: int, **new: Any) -> tuple[int, int, int]:
 
 def test_an_impossible_design_is_refused_with_a_reason(office: Office, ready: Ready) -> None:
     batch, desk = ready().batch, office()
-    for changes, status in [
+    designs: list[tuple[dict[str, Any], int]] = [
         ({"sets": 0}, 422),
         ({"sets": 11}, 422),
         ({"public_title": " "}, 422),
@@ -308,7 +308,8 @@ def test_an_impossible_design_is_refused_with_a_reason(office: Office, ready: Re
         ({"internal_title": "Linf 2"}, 409),
         ({"internal_title": "  Linf 2 "}, 409),
         ({"batch": 99}, 404),
-    ]:
+    ]
+    for changes, status in designs:
         response = desk.post("/studies", data={**form(batch), **changes})
         assert response.status_code == status, changes
         assert desk.get("/studies").text.count('class="card"') == 1
