@@ -72,6 +72,14 @@ def test_interrupted_and_continued_is_the_same_as_uninterrupted(
     ]
 
 
+def test_a_damaged_unfinished_training_is_said_in_a_sentence(
+    make_patches: Callable[..., Patches], small: Experiment, tmp_path: Path
+) -> None:
+    (tmp_path / "unfinished.pt").write_bytes(b"half a file")
+    with pytest.raises(MlError, match=r"unfinished\.pt is damaged; start over with --fresh"):
+        train(make_patches(18), small, tmp_path, silent)
+
+
 def test_other_settings_never_continue_nor_pass_for_a_finished_training(
     make_patches: Callable[..., Patches], small: Experiment, tmp_path: Path
 ) -> None:
