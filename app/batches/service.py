@@ -47,6 +47,7 @@ def import_batch(
             )
             for image in checked.images()
         }
+        store.settle(folder)
         with database.writing() as session:
             refuse_known(session, checked.digest)
             batch = to_row(checked, images, now)

@@ -75,6 +75,15 @@ class ImageStore:
             os.fsync(stream.fileno())
         return StoredImage(file, hashlib.sha256(png).hexdigest(), len(png))
 
+    def settle(self, folder: str) -> None:
+        """Make the names of a folder's images as durable as the images."""
+        for path in (self.root / folder, self.root):
+            descriptor = os.open(path, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
     def read(self, file: str, sha256: str) -> bytes:
         """DamagedImageError when the file is missing or has changed since it was imported."""
         try:

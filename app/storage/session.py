@@ -24,7 +24,7 @@ BUSY_TIMEOUT_MS = 10_000
 # Requests beyond these wait without a thread. FastAPI has 40 threads: if all of them waited for
 # the lock or for a connection, those who hold these could never go on.
 AT_ONCE = 15
-CONNECTIONS = {"pool_size": 20, "max_overflow": 20}
+CONNECTIONS = {"pool_size": 20, "max_overflow": 20, "hide_parameters": True}
 
 
 class Database:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, true
 from sqlalchemy.orm import Session
 
 from app.errors import Conflict, Invalid, NotFound
@@ -81,7 +81,10 @@ def create_study(
 
 
 def chosen_stimuli(session: Session, batch: Batch, conditions: Sequence[str]) -> list[Stimulus]:
-    """The originals and the versions under `conditions` (all of the batch's when empty)."""
+    """The originals and the versions under `conditions` (all of the batch's when empty).
+
+    Only of cases on which every chosen attack succeeded: the study asks about those.
+    """
     known = {condition.name: condition.id for condition in batch.conditions}
     if unknown := [name for name in conditions if name not in known]:
         raise Invalid(f"The batch has no condition {unknown[0]!r}; it has {', '.join(known)}.")
@@ -90,11 +93,12 @@ def chosen_stimuli(session: Session, batch: Batch, conditions: Sequence[str]) ->
         select(Case.id)
         .join(Stimulus)
         .where(Case.batch_id == batch.id, Stimulus.condition_id.in_(wanted))
+        .where(Stimulus.success == true())
         .group_by(Case.id)
         .having(func.count() == len(set(wanted)))
     ).all()
     if not cases:
-        raise Invalid("No case of the batch has all of these conditions; choose fewer.")
+        raise Invalid("No case has a successful image under all of these conditions; choose fewer.")
     return list(
         session.scalars(
             select(Stimulus)

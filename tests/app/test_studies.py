@@ -1,5 +1,6 @@
 """A study moves from draft to unblinded, one way, and stays sealed until the end."""
 
+import json
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from app.batches.service import find_batch, import_batch
 from app.errors import Conflict, Invalid, NotAllowed
 from app.readers.service import CONSENT_VERSION, invite
 from app.reading.service import begin as begin_reading
+from app.researchers.service import add_researcher
 from app.storage.images import ImageStore
 from app.storage.models import Event, Reader, Study
 from app.storage.session import Database
@@ -477,3 +479,18 @@ def test_the_database_refuses_an_unblinded_study_without_a_time(
 def test_the_words_that_reveal_are_whole_words() -> None:
     assert REVEALING.search("the attachment") is None
     assert REVEALING.search("fool's gold") is not None
+
+
+def test_a_case_on_which_the_attack_failed_is_not_shown(
+    database: Database, store: ImageStore, tmp_path: Path, make_batch: Callable[..., Path]
+) -> None:
+    path = make_batch(tmp_path / "batch", cases=4, truths=[1] * 4, size=16)
+    manifest = json.loads((path / "batch.json").read_text(encoding="utf-8"))
+    manifest["cases"][0]["perturbed"][0] |= {"success": False, "p_positive": 0.9}
+    (path / "batch.json").write_text(json.dumps(manifest), encoding="utf-8")
+    batch = import_batch(path, database, store, now())
+    with database.writing() as session:
+        researcher = add_researcher(session, "ada@example.org", "correct horse battery", now())
+        new = NewStudy("Only what succeeded", "Tissue images")
+        study = create_study(session, researcher, find_batch(session, batch), new, now())
+        assert {stimulus.case.name for stimulus in study.stimuli} == {"c02", "c03", "c04"}
