@@ -3,15 +3,17 @@
 import json
 import os
 import re
-import select
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
+from queue import SimpleQueue
 
 import pytest
 
@@ -23,7 +25,6 @@ LINES = (
     r"Researcher page: (http\S+)",
     r"Researcher sign-in: (\S+) (\S+)",
 )
-Started = tuple["subprocess.Popen[str]", list[re.Match[str]]]
 
 
 def free_port() -> int:
@@ -33,84 +34,91 @@ def free_port() -> int:
         return port
 
 
-def read_lines(demo: "subprocess.Popen[str]", seconds: float) -> list[re.Match[str]]:
-    """The five lines in their order, each on a line of its own."""
-    assert demo.stdout
-    found: list[re.Match[str]] = []
-    deadline = time.monotonic() + seconds
-    while len(found) < len(LINES):
-        ready, _, _ = select.select([demo.stdout], [], [], deadline - time.monotonic())
-        assert ready, f"the demo did not say: {LINES[len(found)]}"
-        line = demo.stdout.readline()
-        assert line, "the demo ended"
-        if match := re.match(LINES[len(found)], line):
-            found.append(match)
-    return found
+@dataclass
+class Demo:
+    """The process, and its lines as they come: a thread reads them, so that waiting can end."""
+
+    process: "subprocess.Popen[str]"
+    lines: "SimpleQueue[str]" = field(default_factory=SimpleQueue)
+
+    def __post_init__(self) -> None:
+        threading.Thread(target=self.listen).start()
+
+    def listen(self) -> None:
+        assert self.process.stdout
+        for line in self.process.stdout:
+            self.lines.put(line)
+        self.process.stdout.close()
+
+    def read(self, seconds: float) -> list[re.Match[str]]:
+        """The five lines in their order, each on a line of its own."""
+        found: list[re.Match[str]] = []
+        deadline = time.monotonic() + seconds
+        while len(found) < len(LINES):
+            line = self.lines.get(timeout=max(0.0, deadline - time.monotonic()))
+            if match := re.match(LINES[len(found)], line):
+                found.append(match)
+        return found
+
+    def interrupt(self) -> int:
+        """What Ctrl-C does: the signal goes to the command and all that it started."""
+        os.killpg(self.process.pid, signal.SIGINT)
+        return self.process.wait(timeout=60)
 
 
 @pytest.fixture
-def demo() -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
+def demo() -> Iterator[Callable[..., Demo]]:
     """`demo(home, *options)` starts tools/demo.py, and it is gone after the test."""
-    running: list[subprocess.Popen[str]] = []
+    running: list[Demo] = []
 
-    def start(home: Path, *options: str) -> "subprocess.Popen[str]":
+    def start(home: Path, *options: str) -> Demo:
         command = [sys.executable, str(ROOT / "tools/demo.py"), "--home", str(home), *options]
-        running.append(
-            subprocess.Popen(
-                [*command, "--port", str(free_port())],
-                stdout=subprocess.PIPE,
-                text=True,
-                env={**os.environ, "PYTHONUNBUFFERED": "1"},
-                start_new_session=True,
-            )
+        process = subprocess.Popen(
+            [*command, "--port", str(free_port())],
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
         )
+        running.append(Demo(process))
         return running[-1]
 
     yield start
-    for process in running:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        assert process.stdout
-        process.stdout.close()
-
-
-def interrupt(process: "subprocess.Popen[str]") -> int:
-    """What Ctrl-C does: the signal goes to the command and all that it started."""
-    os.killpg(process.pid, signal.SIGINT)
-    return process.wait(timeout=60)
+    for each in running:
+        if each.process.poll() is None:
+            os.killpg(each.process.pid, signal.SIGKILL)
+        each.process.wait()
 
 
 @pytest.mark.timeout(1200)
 def test_the_demo_goes_from_nothing_to_a_study_and_is_there_at_once_the_next_time(
-    demo: Callable[..., "subprocess.Popen[str]"], tmp_path: Path
+    demo: Callable[..., Demo], tmp_path: Path
 ) -> None:
     first = demo(tmp_path / "demo", "--quick")
     time.sleep(15)
-    assert interrupt(first) == 0, "Ctrl-C in the middle of the work"
+    assert first.interrupt() == 0, "Ctrl-C in the middle of the work"
 
     second = demo(tmp_path / "demo", "--quick")
-    auc, _attack, link, page, _sign_in = read_lines(second, 1100)
+    auc, _attack, link, page, _sign_in = second.read(1100)
     assert float(auc[1]) >= 0.95
     browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
     with browser.open(link[1], timeout=30) as start, browser.open(page[1], timeout=30) as sign_in:
         assert "Begin" in start.read().decode()
         assert "Sign in" in sign_in.read().decode()
-    assert interrupt(second) == 0
+    assert second.interrupt() == 0
 
     batch = json.loads((tmp_path / "demo/batch/batch.json").read_text(encoding="utf-8"))
     assert len(batch["cases"]) == 12
     assert all(image["success"] for case in batch["cases"] for image in case["perturbed"])
 
     third = demo(tmp_path / "demo", "--quick")
-    again = read_lines(third, 60)
+    again = third.read(60)
     assert again[2][1].rpartition("/")[2] == link[1].rpartition("/")[2]
-    assert interrupt(third) == 0
+    assert third.interrupt() == 0
 
 
 def test_a_folder_with_something_else_in_it_is_left_alone(
-    demo: Callable[..., "subprocess.Popen[str]"], tmp_path: Path
+    demo: Callable[..., Demo], tmp_path: Path
 ) -> None:
     (tmp_path / "thesis.txt").write_text("mine")
-    assert demo(tmp_path, "--fresh").wait(timeout=60) == 2
+    assert demo(tmp_path, "--fresh").process.wait(timeout=60) == 2
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
