@@ -101,6 +101,7 @@ def test_the_demo_goes_from_nothing_to_a_study_and_is_there_at_once_the_next_tim
     auc, _attack, link, page, _sign_in = second.read(1100)
     assert float(auc[1]) >= 0.95
     browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+    browser.addheaders = [("Accept", "text/html")]
     with browser.open(link[1], timeout=30) as start, browser.open(page[1], timeout=30) as sign_in:
         assert "Begin" in start.read().decode()
         assert "Sign in" in sign_in.read().decode()
