@@ -46,7 +46,7 @@ check: $(VENV)/developer ## style, types, import contracts, templates
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/djlint templates --check --lint --quiet
+	@$(BIN)/djlint templates --check --lint
 
 format: $(VENV)/developer ## put code and templates into the common shape
 	@$(BIN)/ruff check --fix .
