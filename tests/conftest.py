@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -135,6 +136,13 @@ def write_batch(
     }
     (path / "batch.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
     return path
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Real tissue and oracles: beside the checkout, or where PLAINSIGHT_SHARED says, or absent."""
+    beside = Path(__file__).parents[2] / "shared"
+    return Path(os.environ.get("PLAINSIGHT_SHARED", beside)).resolve()
 
 
 @pytest.fixture(scope="session")

@@ -149,7 +149,7 @@ class Demo:
             out = self.home / f"attack-{attempt}"
             facts = self.step(
                 out.name,
-                f"3/5 Attacking what it classifies correctly {' '.join(larger)}",
+                " ".join(["3/5 Attacking what it classifies correctly", *larger]),
                 *("plainsight-ml", "attack", network, ROOT / f"experiments/{experiment}.toml"),
                 *("--data", self.data, "--out", out, "--json"),
                 *larger,

@@ -55,17 +55,6 @@ def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> Interva
     return Interval(float(interval.low), float(interval.high))
 
 
-def mcnemar_mid_p(table: PairedTable) -> float:
-    """Two-sided. Fagerland, Lydersen, Laake 2013, BMC Med Res Methodol 13:91; 1 if b = c = 0."""
-    discordant, fewer = table.b + table.c, min(table.b, table.c)
-    if discordant == 0:
-        return 1.0
-    as_extreme = float(stats.binom.pmf(fewer, discordant, 0.5))
-    if table.b == table.c:
-        return 1.0 - as_extreme / 2
-    return 2 * float(stats.binom.cdf(fewer, discordant, 0.5)) - as_extreme
-
-
 def paired_difference(table: PairedTable, confidence: float = 0.95) -> Difference:
     """Tango's score interval (Stat Med 1998, 17:891) for pairs that are independent.
 

@@ -1,6 +1,7 @@
 """Pages: every template gets one frozen dataclass, `page`, and an undefined name is an error."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from fastapi import Request
@@ -32,6 +33,14 @@ environment = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+
+
+def utc(time: datetime) -> str:
+    """To the minute, as pages show it; the database gives every time in UTC."""
+    return f"{time:%Y-%m-%d %H:%M} UTC"
+
+
+environment.filters["utc"] = utc
 
 
 def render(template: str, page: Page, *, status: int = 200) -> HTMLResponse:

@@ -17,24 +17,13 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
-from playwright.sync_api import Browser, Dialog, Page, Playwright, expect, sync_playwright
+from playwright.sync_api import Browser, Dialog, Page, expect
+
+from app.web.security import HEADERS
 
 ROOT = Path(__file__).parents[2]
 SCALES = (1, 1.1, 1.25, 1.5, 1.75, 2)
 CONTENT_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
-POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
-    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
-CHROMIUM_ARGUMENTS = (
-    "--no-sandbox",
-    "--disable-quic",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-    "--window-size=1000,720",
-)
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -153,7 +142,7 @@ def handler_for(study: Study) -> type[BaseHTTPRequestHandler]:
             self.send_header("Content-Type", content_type)
             self.send_header("Content-Length", str(len(body)))
             self.send_header("Cache-Control", "no-store")
-            self.send_header("Content-Security-Policy", POLICY)
+            self.send_header("Content-Security-Policy", HEADERS["Content-Security-Policy"])
             self.end_headers()
             self.wfile.write(body)
 
@@ -181,28 +170,8 @@ def serving(study: Study) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def playwright() -> Iterator[Playwright]:
-    with sync_playwright() as running:
-        yield running
-
-
-@contextmanager
-def chromium(playwright: Playwright, scale: float) -> Iterator[Browser]:
-    # Playwright's emulated scale factor reports the canvas box in CSS pixels: hence the flag.
-    browser = playwright.chromium.launch(
-        executable_path="/usr/bin/chromium",
-        args=[*CHROMIUM_ARGUMENTS, f"--force-device-scale-factor={scale}"],
-    )
-    try:
-        yield browser
-    finally:
-        browser.close()
-
-
-@pytest.fixture(scope="module")
-def browser(playwright: Playwright) -> Iterator[Browser]:
-    with chromium(playwright, scale=1) as started:
-        yield started
+def browser(chromium: Callable[..., Browser]) -> Browser:
+    return chromium()
 
 
 def is_our_fault(complaint: str) -> bool:
@@ -314,10 +283,12 @@ def assert_same(picture: Pixels, expected: Pixels, row: int, column: int) -> Non
 
 
 @pytest.mark.parametrize("scale", SCALES)
-def test_every_pixel_of_the_file_is_on_the_screen(playwright: Playwright, scale: float) -> None:
+def test_every_pixel_of_the_file_is_on_the_screen(
+    chromium: Callable[..., Browser], scale: float
+) -> None:
     images = [noise(1), tissue(2), noise(3, side=251)]
     study = Study(images)
-    with chromium(playwright, scale) as browser, visiting(browser, study) as page:
+    with visiting(chromium(scale), study) as page:
         for position, pixels in enumerate(images, start=1):
             look_at(page, position)
             assert assert_exact(page, pixels) >= 1
@@ -335,9 +306,11 @@ def test_every_pixel_of_the_file_is_on_the_screen(playwright: Playwright, scale:
         assert response["pixel_exact"] is True
 
 
-def test_resampling_on_the_way_to_the_screen_would_be_seen(playwright: Playwright) -> None:
+def test_resampling_on_the_way_to_the_screen_would_be_seen(
+    chromium: Callable[..., Browser],
+) -> None:
     study = Study([noise(1)])
-    with chromium(playwright, 1.25) as browser, visiting(browser, study) as page:
+    with visiting(chromium(1.25), study) as page:
         look_at(page, 1)
         assert_exact(page, study.images[0])
         page.evaluate("document.querySelector('canvas').style.transform = 'scale(1.001)'")
@@ -346,9 +319,9 @@ def test_resampling_on_the_way_to_the_screen_would_be_seen(playwright: Playwrigh
 
 
 @pytest.mark.parametrize("scale", [1, 1.25])
-def test_a_new_window_size_is_drawn_exactly(playwright: Playwright, scale: float) -> None:
+def test_a_new_window_size_is_drawn_exactly(chromium: Callable[..., Browser], scale: float) -> None:
     study = Study([tissue(1)])
-    with chromium(playwright, scale) as browser, visiting(browser, study) as page:
+    with visiting(chromium(scale), study) as page:
         look_at(page, 1)
         before = assert_exact(page, study.images[0])
         resize(page, 1333, 1111)

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, Response, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Response, expect
 from playwright.sync_api import Error as PlaywrightError
 
 from ml.data import load_patches
@@ -29,14 +29,6 @@ BIN = Path(sys.executable).parent
 SCREENSHOTS = os.environ.get("PLAINSIGHT_SCREENSHOTS")
 EMAIL, PASSWORD = "ada@example.org", "correct horse battery"
 TITLE = "Linf 2 on generated tissue"
-CHROMIUM_ARGUMENTS = (
-    "--no-sandbox",
-    "--disable-quic",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-)
 SHOWN = """
     SELECT p.token, p.position, p.set_number, c.name, s.condition_id IS NOT NULL
     FROM presentation p JOIN stimulus s ON s.id = p.stimulus_id JOIN "case" c ON c.id = s.case_id
@@ -136,20 +128,10 @@ def server(
         each.stop()
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=list(CHROMIUM_ARGUMENTS)
-        )
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
-def page(chromium: Browser) -> Iterator[Page]:
+def page(chromium: Callable[..., Browser]) -> Iterator[Page]:
     """A page that may only talk to this machine, and in which no script fails."""
-    context = chromium.new_context(viewport={"width": 1280, "height": 800})
+    context = chromium().new_context(viewport={"width": 1280, "height": 800})
     page = context.new_page()
     foreign: list[str] = []
     failures: list[str] = []

@@ -1,7 +1,6 @@
 """Patches are loaded, labelled, checked and split as docs and PanNuke's papers say."""
 
 import csv
-import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -18,7 +17,6 @@ from ml.errors import MlError
 from ml.phantom import write_phantom
 
 ROOT = Path(__file__).parents[2]
-SHARED = Path(os.environ.get("PLAINSIGHT_SHARED", ROOT.parent / "shared"))
 SIZE = 16
 
 
@@ -86,9 +84,9 @@ def patches_in_groups(path: Path, groups: dict[str, tuple[int, int]]) -> Patches
     return load_patches(write_table(path, rows))
 
 
-def real_folders(tmp_path: Path) -> list[Path]:
+def real_folders(tmp_path: Path, shared: Path) -> list[Path]:
     """Folders of real tissue; where these are not at hand, one of generated tissue."""
-    real = [SHARED / "data" / name for name in ("consep_colon", "pannuke_breast")]
+    real = [shared / "data" / name for name in ("consep_colon", "pannuke_breast")]
     if all(folder.is_dir() for folder in real):
         return real
     write_phantom(tmp_path / "phantom", patches_per_fold=12, folds=1)
@@ -111,8 +109,8 @@ def test_a_patch_with_one_to_four_or_unknown_tumour_nuclei_is_left_out() -> None
     assert label_by_rule(np.array([1, 2, 3, 4, -1])).tolist() == [-1] * 5
 
 
-def test_the_rule_gives_the_numbers_of_the_paper() -> None:
-    table = SHARED / "data/pannuke_counts/pannuke_nucleus_counts.csv"
+def test_the_rule_gives_the_numbers_of_the_paper(shared: Path) -> None:
+    table = shared / "data/pannuke_counts/pannuke_nucleus_counts.csv"
     if not table.is_file():
         pytest.skip(f"PanNuke's nucleus counts are not at {table}; set PLAINSIGHT_SHARED.")
     with table.open(newline="") as lines:
@@ -143,10 +141,10 @@ def test_counts_labels_and_sources_come_from_the_masks(tmp_path: Path, dtype: st
     assert patches.images([2, 0]).dtype == np.uint8
 
 
-def test_counts_of_real_breast_patches_equal_those_published(tmp_path: Path) -> None:
-    source = SHARED / "data/pannuke_breast"
+def test_counts_of_real_breast_patches_equal_those_published(tmp_path: Path, shared: Path) -> None:
+    source = shared / "data/pannuke_breast"
     if source.is_dir():
-        converter = SHARED / "data/to_pannuke_layout.py"
+        converter = shared / "data/to_pannuke_layout.py"
         subprocess.run([sys.executable, converter, source, tmp_path], check=True)
         with (source / "labels.csv").open(newline="") as lines:
             published = [int(row["n_tumour_nuclei"]) for row in csv.DictReader(lines)]
@@ -434,8 +432,8 @@ def swap_red_and_blue(source: Path, out: Path) -> Path:
     return out
 
 
-def test_real_tissue_is_taken_for_rgb_and_refused_if_swapped(tmp_path: Path) -> None:
-    for number, folder in enumerate(real_folders(tmp_path)):
+def test_real_tissue_is_taken_for_rgb_and_refused_if_swapped(tmp_path: Path, shared: Path) -> None:
+    for number, folder in enumerate(real_folders(tmp_path, shared)):
         assert len(load_patches(folder)) > 0
         swapped = swap_red_and_blue(folder, tmp_path / f"swapped {number}")
         with pytest.raises(MlError, match="red and blue swapped"):
