@@ -117,6 +117,17 @@ def progress_on_terminal(label: str) -> Iterator[Callable[[int, int], None]]:
 def cli() -> None:
     """Blinded reader studies of original and perturbed images.
 
+    \b
+    From a batch to its table:
+      plainsight db upgrade
+      plainsight researcher add ada@example.org
+      plainsight batch import batch.zip
+      plainsight study create --batch 1 --title "Linf 4"
+      plainsight study invite 1
+      plainsight serve
+      plainsight study unblind 1
+      plainsight study export 1 --out results
+
     Settings come from the environment; see docs/operations.md.
     """
 

@@ -53,7 +53,7 @@ def main() -> None:
     Without any download:
       plainsight-ml phantom tissue
       plainsight-ml train experiments/phantom.toml --data tissue --out network
-      plainsight-ml attack network/network.safetensors --data tissue --out attack
+      plainsight-ml attack network/network.safetensors --data tissue --out attack --epsilon 4
       plainsight-ml batch attack --out batch.zip --count 20
     """
 
