@@ -22,7 +22,8 @@ def answer(request: Request, status: int, message: str) -> Response:
 def study_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, StudyError)  # noqa: S101 (how starlette types its handlers)
     if isinstance(error, SignInNeeded) and not wants_json(request):
-        return RedirectResponse(f"/sign-in?next={quote(request.url.path)}", 303)
+        then = request.url.path if request.method == "GET" else "/"  # a form must be sent again
+        return RedirectResponse(f"/sign-in?next={quote(then)}", 303)
     return answer(request, error.status, str(error))
 
 

@@ -183,6 +183,16 @@ def test_a_script_that_is_not_signed_in_is_told_so_and_not_redirected(
     )
 
 
+def test_signing_in_leads_to_the_page_asked_for_and_never_to_a_form_that_was_sent(
+    browser: Callable[[], TestClient], ready: Callable[..., Any]
+) -> None:
+    made = ready()
+    asked = browser().get(f"/studies/{made.study}")
+    sent = browser().post(f"/studies/{made.study}/lock")
+    assert asked.headers["location"] == f"/sign-in?next=/studies/{made.study}"
+    assert sent.headers["location"] == "/sign-in?next=/"
+
+
 def test_an_image_is_found_in_its_own_batch_only(
     office: Callable[..., TestClient], ready: Callable[..., Any], database: Database
 ) -> None:
