@@ -45,7 +45,7 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(2)
-    except (click.Abort, KeyboardInterrupt):
+    except click.Abort:  # also for KeyboardInterrupt
         click.echo("Stopped.", err=True)
         sys.exit(130)
     except StudyError as error:
