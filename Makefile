@@ -57,6 +57,7 @@ migration: $(VENV)/developer ## write a migration from the models: MESSAGE="what
 	@mkdir -p build && rm -f build/migration.db
 	@PLAINSIGHT_DATABASE_URL=sqlite:///build/migration.db $(BIN)/plainsight db upgrade
 	@PLAINSIGHT_DATABASE_URL=sqlite:///build/migration.db $(BIN)/alembic revision --autogenerate -m "$(MESSAGE)"
+	@$(BIN)/ruff check --fix --quiet migrations && $(BIN)/ruff format --quiet migrations
 
 constraints: ## renew constraints.txt with the newest versions that fit
 	@$(PYTHON) -m venv build/constraints && build/constraints/bin/python -m pip install --quiet --upgrade pip
