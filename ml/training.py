@@ -69,8 +69,8 @@ class Run:
 def training_settings(experiment: Experiment, patches: Patches) -> dict[str, Any]:
     """All that decides what the network becomes, ready for JSON."""
     settings = asdict(experiment)
-    del settings["attack"]
-    return {**settings, "data_sha256": patches.digest}
+    decisive = {name: settings[name] for name in ("seed", "data", "network", "training")}
+    return {**decisive, "data_sha256": patches.digest}
 
 
 def network_path(out: Path) -> Path:

@@ -1,9 +1,10 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from ml.errors import MlError
-from ml.experiment import Experiment, read_experiment
+from ml.experiment import DataSettings, Experiment, read_experiment
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 
@@ -16,8 +17,10 @@ def refusal(tmp_path: Path, toml: str) -> str:
     return str(refused.value)
 
 
-def test_without_a_file_the_experiment_is_the_papers() -> None:
-    assert read_experiment(EXPERIMENTS / "paper.toml", {}) == read_experiment(None, {})
+def test_without_a_file_the_experiment_is_the_papers_on_patches_as_they_are() -> None:
+    papers = read_experiment(EXPERIMENTS / "paper.toml", {})
+    assert papers.data.size == 224
+    assert replace(papers, data=DataSettings()) == read_experiment(None, {})
     assert read_experiment(None, {}) == Experiment()
 
 
