@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.stats import binomtest
 from sklearn.metrics import roc_auc_score
-from torch import Tensor
+from torch import Tensor, nn
 
 from ml.data import Patches, Progress
-from ml.networks import PixelNetwork
 from ml.quantize import pixels_from_grey_levels, tensor_from_images
 
 BATCH_SIZE = 32
@@ -28,19 +28,23 @@ class Metrics:
     false_positive: int
 
 
-def p_positive(network: PixelNetwork, grey_levels: Tensor) -> NDArray[np.float64]:
-    """The network's probability of tumour, fp32, in eval mode; (n, 3, height, width), 0 to 255."""
+def p_positive(network: nn.Module, grey_levels: Tensor) -> NDArray[np.float64]:
+    """The network's probability of tumour, fp32, in eval mode.
+
+    Grey levels are (n, 3, height, width), uint8 or float, on any device.
+    """
     network.eval()
+    device = next(network.parameters(), grey_levels).device
     with torch.inference_mode():
         parts = [
-            network(pixels_from_grey_levels(grey_levels[first : first + BATCH_SIZE])).softmax(dim=1)
-            for first in range(0, len(grey_levels), BATCH_SIZE)
+            network(pixels_from_grey_levels(part.to(device))).softmax(dim=1)
+            for part in grey_levels.split(BATCH_SIZE)
         ]
-    return torch.cat(parts)[:, 1].double().numpy()
+    return torch.cat(parts)[:, 1].double().cpu().numpy()
 
 
 def p_positive_of_patches(
-    network: PixelNetwork,
+    network: nn.Module,
     patches: Patches,
     indices: NDArray[np.int64],
     progress: Progress = lambda _done, _total: None,
@@ -72,3 +76,11 @@ def measure_predictions(labels: NDArray[np.int64], probabilities: NDArray[np.flo
         true_negative=cells[0, 0],
         false_positive=cells[0, 1],
     )
+
+
+def wilson(successes: int, n: int) -> tuple[float, float]:
+    """The 95 % interval of a proportion (Wilson 1927); (0, 1) where nothing was tried."""
+    if n == 0:
+        return 0.0, 1.0
+    interval = binomtest(int(successes), int(n)).proportion_ci(method="wilson")
+    return float(interval.low), float(interval.high)
