@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
 
 import safetensors.torch
 import torch
@@ -18,84 +17,67 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.models.resnet import BasicBlock
 
+from ml.architectures import build_body, head_name, mean_and_std, take_weights
 from ml.data import Source
 from ml.errors import MlError
 from ml.files import sha256_of, whole_file
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
-
 
 class PixelNetwork(nn.Module):
-    """ResNet-18 with two logits (no tumour, tumour) for pixels in [0, 1], (batch, 3, h, w)."""
+    """Two logits (no tumour, tumour) for pixels in [0, 1], (batch, 3, height, width)."""
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, architecture: str = "resnet18") -> None:
         super().__init__()
-        self.body = torchvision.models.resnet18(num_classes=2)
-        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1))
-        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1))
+        self.architecture = architecture
+        self.body = build_body(architecture)
+        mean, std = mean_and_std(self.body)
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
 
     def forward(self, pixels: Tensor) -> Tensor:
         logits: Tensor = self.body((pixels - self.mean) / self.std)
         return logits
 
+    @property
+    def head(self) -> nn.Module:
+        """The last layer, whose outputs are the logits."""
+        return self.body.get_submodule(head_name(self.architecture))
 
-def build_network(weights: str, *, seed: int) -> PixelNetwork:
+
+def build_network(weights: str, *, seed: int, architecture: str = "resnet18") -> PixelNetwork:
     """`weights` is "imagenet", "none" (random ones), or a file; the seed draws what is random."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        network = PixelNetwork()
-    match weights:
-        case "none":
-            pass
-        case "imagenet":
-            _take_all_but_the_head(network, _download_imagenet_weights(), "torchvision")
-        case _:
-            _take_all_but_the_head(network, _read_weights(Path(weights)), weights)
+        network = PixelNetwork(architecture)
+    if weights != "none":
+        take_weights(network.body, architecture, weights)
     return network.to(memory_format=torch.channels_last)
 
 
-def _download_imagenet_weights() -> dict[str, Tensor]:
-    source = torchvision.models.ResNet18_Weights.IMAGENET1K_V1
-    try:
-        state: dict[str, Tensor] = source.get_state_dict(progress=False, check_hash=True)
-    except (URLError, OSError, RuntimeError) as error:
-        raise MlError(
-            f"ImageNet weights could not be downloaded from {source.url} ({error}); "
-            "start from random weights with --weights none, or give that file: --weights FILE."
-        ) from None
-    return state
+def features(network: PixelNetwork, pixels: Tensor) -> Tensor:
+    """What the last layer is given, (batch, features); the mean over space if that is a map."""
+    given: list[Tensor] = []
+
+    def look(_head: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        given.append(inputs[0])
+
+    with network.head.register_forward_pre_hook(look):
+        network(pixels)
+    (found,) = given
+    return found.mean(dim=(2, 3)) if found.dim() == 4 else found
 
 
-def _read_weights(path: Path) -> dict[str, Tensor]:
-    if not path.is_file():
-        raise MlError(f'There is no weights file {path}; give one, "imagenet" or "none".')
-    try:
-        if path.suffix == ".safetensors":
-            return safetensors.torch.load_file(path)
-        state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # noqa: BLE001 - torch.load raises many kinds, all meaning the same
-        first_line = str(error).partition("\n")[0]
-        raise MlError(
-            f"{path} holds no readable weights ({first_line}); download it again."
-        ) from None
-    return state
-
-
-def _take_all_but_the_head(network: PixelNetwork, state: dict[str, Tensor], origin: str) -> None:
-    features = {name: value for name, value in state.items() if not name.startswith("fc.")}
-    try:
-        missing, unknown = network.body.load_state_dict(features, strict=False)
-    except RuntimeError as error:
-        missing, unknown = [], [str(error).splitlines()[-1].strip()]
-    if unknown or set(missing) != {"fc.weight", "fc.bias"}:
-        problem = (unknown or sorted(set(missing) - {"fc.weight", "fc.bias"}))[0]
-        raise MlError(
-            f"{origin} is not torchvision's ResNet-18 ({problem}); give a file of its weights."
-        )
+def last_convolution(network: PixelNetwork) -> nn.Module:
+    """The last one before the head in the order of definition, where Grad-CAM looks."""
+    found = [
+        m for m in network.body.modules() if isinstance(m, nn.Conv2d) and m is not network.head
+    ]
+    if not found:
+        raise MlError(f"{network.architecture} has no convolution; choose one that has.")
+    return found[-1]
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
@@ -122,14 +104,18 @@ def save_network(
     network: PixelNetwork, path: Path, describe: Callable[[str], NetworkCard]
 ) -> NetworkCard:
     """Writes the weights, then the card, which `describe` makes from the weights' sha256."""
-    # safetensors keeps no strides, so the layout goes back to channels_last on loading.
-    state = {name: value.contiguous() for name, value in network.state_dict().items()}
     with whole_file(path) as beside:
-        beside.write_bytes(safetensors.torch.save(state))
+        save_weights(network, beside)
     card = describe(sha256_of(path))
     with whole_file(card_path(path)) as beside:
         beside.write_text(json.dumps(asdict(card), indent=2) + "\n", "utf-8")
     return card
+
+
+def save_weights(network: PixelNetwork, path: Path) -> None:
+    # safetensors keeps no strides, so the layout goes back to channels_last on loading.
+    state = {name: value.cpu().contiguous() for name, value in network.state_dict().items()}
+    path.write_bytes(safetensors.torch.save(state))
 
 
 def load_network(path: Path) -> tuple[PixelNetwork, NetworkCard]:
@@ -142,7 +128,7 @@ def load_network(path: Path) -> tuple[PixelNetwork, NetworkCard]:
             f"{path} is not the network that {card_path(path)} describes (its sha256 differs); "
             "copy both again, or train anew."
         )
-    network = PixelNetwork()
+    network = PixelNetwork(card.architecture)
     try:
         network.load_state_dict(safetensors.torch.load_file(path))
     except (RuntimeError, SafetensorError) as error:

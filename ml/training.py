@@ -2,8 +2,9 @@
 
 import csv
 import math
+import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torch.optim import Adadelta, AdamW, Optimizer
 
-from ml.data import Patches, Source, split_holdout
+from ml.data import Patches, Source
+from ml.splits import split_holdout
 from ml.errors import MlError
 from ml.evaluation import measure_predictions, p_positive
 from ml.experiment import Experiment, TrainingSettings
@@ -27,10 +29,14 @@ from ml.networks import (
     card_path,
     load_network,
     save_network,
+    save_weights,
 )
 from ml.progress import Update
 from ml.provenance import provenance, utc_now
 from ml.quantize import pixels_from_grey_levels, tensor_from_images
+
+Fold = Mapping[str, int | str]
+"""Names one split of a cross-validation, with all that decides which patches it holds out."""
 
 WARM_UP = 0.3
 """The share of a one-cycle schedule in which the learning rate rises."""
@@ -66,11 +72,14 @@ class Run:
     log: list[EpochLog]
 
 
-def training_settings(experiment: Experiment, patches: Patches) -> dict[str, Any]:
+def training_settings(
+    experiment: Experiment, patches: Patches, fold: Fold | None = None
+) -> dict[str, Any]:
     """All that decides what the network becomes, ready for JSON."""
     settings = asdict(experiment)
     decisive = {name: settings[name] for name in ("seed", "data", "network", "training")}
-    return {**decisive, "data_sha256": patches.digest}
+    told = {} if fold is None else {"fold": dict(fold)}
+    return {**decisive, **told, "data_sha256": patches.digest}
 
 
 def network_path(out: Path) -> Path:
@@ -81,12 +90,14 @@ def _unfinished_path(out: Path) -> Path:
     return out / "unfinished.pt"
 
 
-def finished_training(experiment: Experiment, patches: Patches, out: Path) -> NetworkCard | None:
+def finished_training(
+    experiment: Experiment, patches: Patches, out: Path, fold: Fold | None = None
+) -> NetworkCard | None:
     """The card of the network in `out` if there is one; refuses one of other settings or data."""
     if not card_path(network_path(out)).is_file():
         return None
     _, card = load_network(network_path(out))
-    _refuse_other_settings(out, card.settings, training_settings(experiment, patches))
+    _refuse_other_settings(out, card.settings, training_settings(experiment, patches, fold))
     return card
 
 
@@ -94,12 +105,28 @@ def forget_training(out: Path) -> None:
     """So that the next training in `out` starts from nothing."""
     for path in (card_path(network_path(out)), network_path(out), _unfinished_path(out)):
         path.unlink(missing_ok=True)
+    shutil.rmtree(out / "epochs", ignore_errors=True)
 
 
-def train(patches: Patches, experiment: Experiment, out: Path, progress: Update) -> NetworkCard:
-    """Writes network, card, log and predictions to `out`; goes on where it was interrupted."""
-    training, held_out = split_holdout(patches, seed=experiment.seed)
-    run = _start_or_continue(experiment, training_settings(experiment, patches), out)
+def train(
+    patches: Patches,
+    experiment: Experiment,
+    out: Path,
+    progress: Update,
+    *,
+    split: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None,
+    fold: Fold | None = None,
+    keep_epochs: bool = False,
+) -> NetworkCard:
+    """Writes network, card, log and predictions to `out`; goes on where it was interrupted.
+
+    `split` gives (training, held-out) patches, and `fold` says which split that is; `keep_epochs`
+    keeps the weights before and after each epoch as epochs/epoch-NNN.safetensors.
+    """
+    training, held_out = split or split_holdout(patches, seed=experiment.seed)
+    run = _start_or_continue(experiment, training_settings(experiment, patches, fold), out)
+    if keep_epochs and not run.log:
+        _keep_epoch(run, out)
     to_learn, to_judge = _in_memory(patches, training), _in_memory(patches, held_out)
     note = ""
     for epoch in range(len(run.log) + 1, experiment.training.epochs + 1):
@@ -112,6 +139,8 @@ def train(patches: Patches, experiment: Experiment, out: Path, progress: Update)
         rate = run.optimizer.param_groups[0]["lr"]
         run.log.append(EpochLog(epoch, loss, auc, rate, speed, time.monotonic() - began))
         note = f"loss {loss:.3f}, held-out AUC {auc:.3f}, {speed:.1f} images/s"
+        if keep_epochs:
+            _keep_epoch(run, out)
         _keep(run, out)
     probabilities = p_positive(run.network, to_judge.images)
     sources = [patches.sources[i] for i in held_out]
@@ -198,14 +227,20 @@ def _in_memory(patches: Patches, indices: NDArray[np.int64]) -> Labelled:
 def _start_or_continue(experiment: Experiment, settings: dict[str, Any], out: Path) -> Run:
     unfinished = _unfinished_path(out)
     if not unfinished.is_file():
-        network = build_network(experiment.network.weights, seed=experiment.seed)
+        network = build_network(
+            experiment.network.weights,
+            seed=experiment.seed,
+            architecture=experiment.network.architecture,
+        )
         return Run(settings, network, _optimizer(experiment.training, network), [])
     try:
         kept = torch.load(unfinished, weights_only=True)
     except Exception:  # noqa: BLE001 (torch.load raises many kinds, all meaning the same)
         raise MlError(f"{unfinished} is damaged; start over with --fresh.") from None
     _refuse_other_settings(out, kept["settings"], settings)
-    network = build_network("none", seed=experiment.seed)
+    network = build_network(
+        "none", seed=experiment.seed, architecture=experiment.network.architecture
+    )
     network.load_state_dict(kept["network"])
     optimizer = _optimizer(experiment.training, network)
     optimizer.load_state_dict(kept["optimizer"])
@@ -235,6 +270,11 @@ def _keep(run: Run, out: Path) -> None:
         writer = csv.DictWriter(stream, [f.name for f in fields(EpochLog)])
         writer.writeheader()
         writer.writerows(log)
+
+
+def _keep_epoch(run: Run, out: Path) -> None:
+    with whole_file(out / "epochs" / f"epoch-{len(run.log):03}.safetensors") as beside:
+        save_weights(run.network, beside)
 
 
 def _write_predictions(

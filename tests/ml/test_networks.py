@@ -144,7 +144,7 @@ def test_a_file_of_imagenet_weights_gives_all_but_the_head(tmp_path: Path, suffi
 def test_weights_of_another_architecture_are_refused(tmp_path: Path, size: str) -> None:
     path = tmp_path / "other.pth"
     torch.save(getattr(torchvision.models, size)().state_dict(), path)
-    with pytest.raises(MlError, match="not torchvision's ResNet-18"):
+    with pytest.raises(MlError, match="is no resnet18"):
         build_network(str(path), seed=0)
 
 
