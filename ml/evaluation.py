@@ -38,7 +38,7 @@ def p_positive(network: nn.Module, grey_levels: Tensor) -> NDArray[np.float64]:
     with torch.inference_mode():
         parts = [
             network(pixels_from_grey_levels(part.to(device))).softmax(dim=1)
-            for part in grey_levels.split(BATCH_SIZE)
+            for part in torch.split(grey_levels, BATCH_SIZE)
         ]
     return torch.cat(parts)[:, 1].double().cpu().numpy()
 

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from ml.data import Patches, Source, label_by_rule, load_patches, split_holdout
+from ml.data import Source, label_by_rule, load_patches
 from ml.errors import MlError
 from ml.phantom import write_phantom
 
@@ -72,16 +72,6 @@ def rows_with(*counts: int, **columns: Any) -> list[dict[str, Any]]:
         {"file": f"{i}.png", "label": label, "n_tumour_nuclei": count, **columns}
         for i, (count, label) in enumerate(zip(counts, labels, strict=True))
     ]
-
-
-def patches_in_groups(path: Path, groups: dict[str, tuple[int, int]]) -> Patches:
-    """Group name to its numbers of tumour and of no-tumour patches."""
-    rows: list[dict[str, Any]] = []
-    for tile, (tumour, none) in groups.items():
-        rows += rows_with(*[9] * tumour, *[0] * none, tile=tile)
-    for i, row in enumerate(rows):
-        row["file"] = f"{i}.png"
-    return load_patches(write_table(path, rows))
 
 
 def real_folders(tmp_path: Path, shared: Path) -> list[Path]:
@@ -495,67 +485,3 @@ def test_images_of_unequal_size_are_not_stacked(tmp_path: Path) -> None:
     Image.new("RGB", (SIZE + 4, SIZE)).save(tmp_path / "1.png")
     with pytest.raises(MlError, match="16 x 16, 20 x 16; resize"):
         load_patches(tmp_path).images([0, 1])
-
-
-# Splits.
-
-
-def test_own_folds_are_kept_and_the_last_is_held_out(tmp_path: Path) -> None:
-    for number in (9, 10):
-        write_fold(tmp_path, nuclei_masks(0, 5), number=number, folder=f"Fold {number}")
-    patches = load_patches(tmp_path)
-    train, held_out = split_holdout(patches, seed=0)
-    assert patches.folds[train].tolist() == ["9", "9"]
-    assert patches.folds[held_out].tolist() == ["10", "10"]
-
-
-def test_without_folds_a_third_of_each_class_is_held_out(tmp_path: Path) -> None:
-    patches = load_patches(write_table(tmp_path, rows_with(*[0] * 30, *[7] * 12)))
-    for seed in range(5):
-        train, held_out = split_holdout(patches, seed=seed)
-        assert sorted([*train, *held_out]) == list(range(42))
-        assert np.bincount(patches.labels[held_out]).tolist() == [10, 4]
-
-
-def test_a_split_depends_on_its_seed_alone(tmp_path: Path) -> None:
-    patches = load_patches(write_table(tmp_path, rows_with(*[0, 7] * 15)))
-    splits = [split_holdout(patches, seed=seed)[1].tolist() for seed in (0, 0, 1)]
-    assert splits[0] == splits[1] != splits[2]
-
-
-def test_no_group_is_parted(tmp_path: Path) -> None:
-    tiles = {f"t{i}": (4, 1) if i % 3 == 0 else (0, 5) for i in range(12)}
-    patches = patches_in_groups(tmp_path, tiles)
-    for seed in range(10):
-        train, held_out = split_holdout(patches, seed=seed)
-        assert not set(patches.groups[train].tolist()) & set(patches.groups[held_out].tolist())
-        assert 0.2 < len(held_out) / len(patches) < 0.5
-        assert set(patches.labels[train].tolist()) == set(patches.labels[held_out].tolist())
-
-
-def test_a_class_that_lies_in_one_group_cannot_be_split(tmp_path: Path) -> None:
-    patches = patches_in_groups(tmp_path, {"a": (4, 0), "b": (0, 4), "c": (0, 4)})
-    with pytest.raises(MlError, match="leaves tumour patches on one side only"):
-        split_holdout(patches, seed=0)
-
-
-def test_a_class_that_is_missing_in_a_fold_is_told(tmp_path: Path) -> None:
-    write_fold(tmp_path, nuclei_masks(0, 5), folder="Fold 1")
-    write_fold(tmp_path, nuclei_masks(6, 5), number=2, folder="Fold 2")
-    with pytest.raises(MlError, match="leaves no-tumour patches on one side only"):
-        split_holdout(load_patches(tmp_path), seed=0)
-
-
-def test_a_group_that_lies_in_two_folds_is_told(tmp_path: Path) -> None:
-    rows = rows_with(7, 0, 7, 0, slide="s")
-    for row, fold in zip(rows, "1122", strict=True):
-        row["fold"] = fold
-    with pytest.raises(MlError, match="Group slide s lies in several folds"):
-        split_holdout(load_patches(write_table(tmp_path, rows)), seed=0)
-
-
-@pytest.mark.parametrize("share", [0.0, 1.0, -0.1, 1.5])
-def test_a_share_of_nothing_or_everything_is_refused(tmp_path: Path, share: float) -> None:
-    patches = load_patches(write_table(tmp_path, rows_with(7, 0, 7, 0)))
-    with pytest.raises(MlError, match="between 0 and 1"):
-        split_holdout(patches, seed=0, share=share)
