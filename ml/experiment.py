@@ -83,8 +83,9 @@ class CrossvalSettings:
 class AttackSettings:
     """`epsilon` in grey levels (`l1` MAD, `l2` RMSD, `linf`), or the share of pixels (`l0`).
 
-    `norm` "none" has no budget and ignores `epsilon`. `step_size` is in grey levels: of every value
-    for `linf`, else the root mean square over all values; without it, see `ml.attacks.pgd`.
+    `norm` "none" has no budget and ignores `epsilon`. `step_size` is in the measure of the norm, in
+    grey levels for `l0` (see `ml.attacks.pgd`); without it, it is a quarter of epsilon for `linf`,
+    `l1` and `l2`, 64 for `l0`, and 0.25 for "none".
     """
 
     norm: Norm = "linf"
@@ -105,7 +106,15 @@ class AttackSettings:
 
     @property
     def step_size_text(self) -> str:
-        return self.step_size or f"{round(self.epsilon_grey_levels / 4, 12).normalize():f}"
+        match self.norm:
+            case _ if self.step_size is not None:
+                return self.step_size
+            case "none":
+                return "0.25"
+            case "l0":
+                return "64"
+            case "l1" | "l2" | "linf":
+                return f"{round(self.epsilon_grey_levels / 4, 12).normalize():f}"
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

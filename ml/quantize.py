@@ -38,14 +38,6 @@ def whole_budget(epsilon: Decimal) -> int:
     return int(epsilon)
 
 
-def round_inside_budget(originals: Tensor, perturbed: Tensor, epsilon: Decimal) -> Tensor:
-    """The nearest 8-bit image within `epsilon` grey levels (Linf) of the uint8 `originals`."""
-    budget = whole_budget(epsilon)
-    centre = originals.to(torch.float32)
-    perturbation = (perturbed.round() - centre).clamp(-budget, budget)
-    return (centre + perturbation).clamp(0, 255).to(torch.uint8)
-
-
 @dataclass(frozen=True)
 class Measured:
     """The norms of docs/batch-format.md; all but the first in grey levels."""

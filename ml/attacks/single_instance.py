@@ -6,14 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ml.attacks.lattice import finish_linf
-from ml.attacks.pgd import Perturbed, pgd_linf, random_start
+from ml.attacks import lattice
+from ml.attacks.pgd import Perturbed, pgd
+from ml.attacks.rounding import round_inside
 from ml.data import Patches, Progress
 from ml.errors import MlError
 from ml.evaluation import p_positive, p_positive_of_patches, predicted_class
 from ml.experiment import AttackSettings
 from ml.networks import PixelNetwork, attack_view, in_bf16
-from ml.quantize import round_inside_budget
 
 
 @dataclass(frozen=True)
@@ -69,18 +69,20 @@ def search(
     progress: Progress = lambda _done, _total: None,
 ) -> Perturbed:
     """In float; `images` uint8 (n, 3, height, width)."""
-    epsilon = float(settings.epsilon)
     view = attack_view(network)
-    return pgd_linf(
+    return pgd(
         in_bf16(view) if settings.search_precision == "bf16" else view,
         images,
         labels,
-        epsilon=epsilon,
+        norm=settings.norm,
+        epsilon=float(settings.epsilon),
         step_size=float(settings.step_size_text),
         steps=settings.steps,
         confidence_target=settings.confidence_target,
         slots=settings.slots,
-        start=random_start(images, epsilon, seed) if settings.random_start else None,
+        restarts=settings.restarts,
+        begin_at_random=settings.random_start,
+        seed=seed,
         progress=progress,
     )
 
@@ -95,13 +97,14 @@ def finish(
     progress: Progress = lambda _done, _total: None,
 ) -> Attacked:
     """Rounds what was found inside the budget, goes on in 8 bits where that is not enough."""
-    epsilon = settings.epsilon_grey_levels
-    rounded = round_inside_budget(images, found.images, epsilon)
-    finished = finish_linf(
+    epsilon = float(settings.epsilon)
+    rounded = round_inside(images, found.images, settings.norm, epsilon)
+    finished = lattice.finish(
         attack_view(network),
         images,
-        rounded,
+        found.images,
         labels,
+        norm=settings.norm,
         epsilon=epsilon,
         steps=settings.finish_steps,
         confidence_target=settings.confidence_target,

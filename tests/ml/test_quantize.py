@@ -2,55 +2,15 @@ from decimal import Decimal
 
 import numpy as np
 import pytest
-import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from torch import Tensor
 
 from ml.errors import MlError
 from ml.quantize import (
     images_from_tensor,
     measure,
     pixels_from_grey_levels,
-    round_inside_budget,
     tensor_from_images,
     whole_budget,
 )
-
-
-def random_pair(seed: int, epsilon: float) -> tuple[Tensor, Tensor]:
-    """Originals with black and white in them, and float images up to `epsilon` away or beyond."""
-    chance = torch.Generator().manual_seed(seed)
-    originals = torch.randint(0, 256, (2, 3, 5, 5), generator=chance, dtype=torch.uint8)
-    originals[0, 0, 0], originals[0, 0, 1] = 0, 255
-    noise = (torch.rand(originals.shape, generator=chance) * 2 - 1) * epsilon * 1.2
-    return originals, originals + noise
-
-
-@given(st.integers(0, 2**31), st.decimals(1, 20, places=2))
-@settings(deadline=None)
-def test_rounding_never_leaves_the_budget_nor_0_to_255(seed: int, epsilon: Decimal) -> None:
-    originals, perturbed = random_pair(seed, float(epsilon))
-    rounded = round_inside_budget(originals, perturbed, epsilon)
-    assert rounded.dtype == torch.uint8
-    difference = (rounded.int() - originals.int()).abs().max().item()
-    assert difference <= epsilon
-
-
-@given(st.integers(0, 2**31), st.integers(1, 20))
-@settings(deadline=None)
-def test_whole_grey_levels_within_the_budget_stay_as_they_are(seed: int, epsilon: int) -> None:
-    originals, perturbed = random_pair(seed, epsilon)
-    whole = round_inside_budget(originals, perturbed, Decimal(epsilon))
-    again = round_inside_budget(originals, whole.float(), Decimal(epsilon))
-    assert torch.equal(again, whole)
-
-
-def test_rounding_takes_the_nearest_grey_level_that_the_budget_allows() -> None:
-    originals = torch.tensor([100, 100, 100, 100, 0, 255], dtype=torch.uint8)
-    perturbed = torch.tensor([101.6, 101.4, 98.5, 100.2, -0.0, 256.0])
-    rounded = round_inside_budget(originals, perturbed, Decimal("1.6"))
-    assert rounded.tolist() == [101, 101, 99, 100, 0, 255]
 
 
 @pytest.mark.parametrize("epsilon", ["0", "0.5", "0.999"])
