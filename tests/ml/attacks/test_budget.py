@@ -78,9 +78,9 @@ def solve(wanted: NDArray[Any], centre: NDArray[Any], norm: Norm, epsilon: float
     point = cvxpy.Variable(wanted.size)
     order = {"l1": 1, "l2": 2, "linf": "inf"}[norm]
     radius = {"l1": wanted.size, "l2": wanted.size**0.5, "linf": 1}[norm] * epsilon / 255
-    within = [cvxpy.norm(point - centre / 255, order) <= radius, point >= 0, point <= 1]
-    distance = cvxpy.norm(point - wanted / 255, 2)
-    cvxpy.Problem(cvxpy.Minimize(distance), within).solve(solver=cvxpy.CLARABEL)
+    within = [cvxpy.pnorm(point - centre / 255, order) <= radius, point >= 0, point <= 1]
+    problem: Any = cvxpy.Problem(cvxpy.Minimize(cvxpy.pnorm(point - wanted / 255, 2)), within)
+    problem.solve(solver=cvxpy.CLARABEL)
     return np.asarray(point.value) * 255
 
 
