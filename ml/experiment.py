@@ -85,7 +85,8 @@ class AttackSettings:
 
     `norm` "none" has no budget and ignores `epsilon`. `step_size` is in the measure of the norm, in
     grey levels for `l0` (see `ml.attacks.pgd`); without it, it is a quarter of epsilon for `linf`,
-    `l1` and `l2`, 64 for `l0`, and 0.25 for "none".
+    `l1` and `l2`, 64 for `l0`, and 0.25 for "none". `targeted` climbs towards the other class
+    instead of away from the true one, which with two classes is the same.
     """
 
     norm: Norm = "linf"
@@ -95,6 +96,7 @@ class AttackSettings:
     confidence_target: Annotated[float, Field(gt=0.5, lt=1)] = 0.9
     random_start: bool = False
     restarts: Count = 1
+    targeted: bool = False
     slots: Count = 8
     finish_steps: Annotated[int, Field(ge=0)] = 5
     search_precision: Precision = "fp32"

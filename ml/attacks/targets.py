@@ -39,6 +39,37 @@ def choose_targets(
     """All held-out patches that are classified correctly, or `limit` of them drawn by the seed."""
     network, card = load_network(network_file)
     patches = load_patches_of(card, data, other_data=other_data, tissue=tissue)
+    found = find_targets(
+        network,
+        card,
+        patches,
+        truths=truths,
+        limit=limit,
+        seed=seed,
+        include_training=include_training,
+    )
+    return Targets(network, card, patches.subset(found.indices), found.correct, found.considered)
+
+
+@dataclass(frozen=True)
+class Found:
+    """`indices` of the patches to attack, in ascending order."""
+
+    indices: list[int]
+    correct: int
+    considered: int
+
+
+def find_targets(
+    network: PixelNetwork,
+    card: NetworkCard,
+    patches: Patches,
+    *,
+    truths: Literal["positive", "both"],
+    limit: int | None,
+    seed: int,
+    include_training: bool,
+) -> Found:
     candidates = _candidates(patches, card, truths, include_training)
     with stage("finding what is classified correctly") as update:
         correct = correctly_classified(network, patches, candidates, update)
@@ -48,7 +79,7 @@ def choose_targets(
             "nothing to attack; train it for longer."
         )
     drawn = np.sort(np.random.default_rng(seed).permutation(correct)[:limit])
-    return Targets(network, card, patches.subset(drawn), len(correct), len(candidates))
+    return Found(drawn.tolist(), len(correct), len(candidates))
 
 
 def correctly_classified(
