@@ -66,17 +66,19 @@ def _table_candidate(folder: Path, number: int, row: dict[str, str]) -> Candidat
         raise MlError(f"{file} is listed in labels.csv but missing; add it or drop its line.")
     group = next((f"{c} {row[c]}" for c in GROUP_COLUMNS if row.get(c)), row["file"])
     source = Source(folder.resolve().name, row.get("fold", ""), index)
-    read_mask = _tumour_mask_reader(folder, row, tumour_nuclei)
+    read_mask = _tumour_mask_reader(folder, row, file, tumour_nuclei)
     return Candidate(
         source, group, partial(_read_png, file), lambda: (label, tumour_nuclei), read_mask
     )
 
 
-def _tumour_mask_reader(folder: Path, row: dict[str, str], tumour_nuclei: int) -> ReadMask | None:
+def _tumour_mask_reader(
+    folder: Path, row: dict[str, str], image: Path, tumour_nuclei: int
+) -> ReadMask | None:
     if not row.get("nuclei"):
         return None
     code = _tumour_code(folder, row)
-    return partial(_read_tumour_mask, folder / row["nuclei"], code, tumour_nuclei)
+    return partial(_read_tumour_mask, folder / row["nuclei"], image, code, tumour_nuclei)
 
 
 def _tumour_code(folder: Path, row: dict[str, str]) -> int | None:
@@ -96,10 +98,20 @@ def _tumour_code(folder: Path, row: dict[str, str]) -> int | None:
     return PANNUKE_NEOPLASTIC
 
 
-def _read_tumour_mask(file: Path, code: int | None, tumour_nuclei: int) -> NDArray[np.bool_]:
+def _read_tumour_mask(
+    file: Path, image: Path, code: int | None, tumour_nuclei: int
+) -> NDArray[np.bool_]:
     """Red tells which nucleus, green of which class."""
     outlines = _read_png(file)
-    mask = np.asarray((outlines[..., 0] > 0) & (outlines[..., 1] == (-1 if code is None else code)))
+    with Image.open(image) as opened:
+        width, height = opened.size
+    if outlines.shape[:2] != (height, width):
+        raise MlError(
+            f"{file} is {outlines.shape[1]} x {outlines.shape[0]} pixels, but {image} "
+            f"{width} x {height}; give outlines of the same size."
+        )
+    of_class = np.zeros(outlines.shape[:2], np.bool_) if code is None else outlines[..., 1] == code
+    mask = np.asarray(of_class & (outlines[..., 0] > 0))
     outlined = len(np.unique(outlines[..., 0][mask]))
     if tumour_nuclei not in {-1, outlined}:
         raise MlError(
