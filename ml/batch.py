@@ -4,6 +4,7 @@ import hashlib
 import json
 import secrets
 import zipfile
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -36,19 +37,22 @@ class WrittenBatch:
 
 @dataclass(frozen=True)
 class Decoded:
-    """A PNG as it is on disk; `pixels` (height, width, 3)."""
+    """A PNG as it is on disk."""
 
     file: str
     sha256: str
-    pixels: NDArray[np.uint8]
     p_positive: float
 
 
 @dataclass(frozen=True)
 class Pair:
+    """`measured` on the decoded files; `pixels` is a digest of the original's."""
+
     row: Row
     original: Decoded
     perturbed: Decoded
+    measured: Measured
+    pixels: bytes
 
     @property
     def proven(self) -> bool:
@@ -56,10 +60,6 @@ class Pair:
             np.array([self.original.p_positive, self.perturbed.p_positive])
         )
         return bool(before == self.row.truth and after != self.row.truth)
-
-    @property
-    def measured(self) -> Measured:
-        return measure(self.original.pixels, self.perturbed.pixels)
 
 
 def write_batch(
@@ -117,20 +117,44 @@ def _load_attacked_network(
 def _prove(
     folder: Path, network: PixelNetwork, results: AttackResults, seed: int, progress: Progress
 ) -> list[Pair]:
-    """Writes every pair, in an order drawn by the seed, and keeps the files of the proven ones."""
-    proven, seen = [], set()
-    order = np.random.default_rng(seed).permutation(len(results.rows))
-    for done, i in enumerate(order, start=1):
-        files = [_write_png(folder, results.originals[i]), _write_png(folder, results.perturbed[i])]
-        pair = Pair(results.rows[i], *_decode(folder, network, files))
-        pixels = hashlib.sha256(pair.original.pixels.tobytes()).digest()
-        if pair.proven and pixels not in seen:
-            proven.append(pair)
-            seen.add(pixels)
+    """Writes every pair and keeps the files of the proven ones, in an order drawn by the seed.
+
+    Of originals with the same pixels the first in that order is kept.
+    """
+    proven: dict[int, Pair] = {}
+    for i, (row, *images) in enumerate(_images(results)):
+        pair = _write_pair(folder, network, row, images)
+        if pair.proven:
+            proven[i] = pair
         else:
             _delete(folder, pair)
-        progress(done, len(order))
-    return proven
+        progress(i + 1, len(results.rows))
+    kept: dict[bytes, Pair] = {}
+    for i in np.random.default_rng(seed).permutation(len(results.rows)):
+        if i in proven and kept.setdefault(proven[i].pixels, proven[i]) is not proven[i]:
+            _delete(folder, proven[i])
+    return list(kept.values())
+
+
+def _images(
+    results: AttackResults,
+) -> Iterator[tuple[Row, NDArray[np.uint8], NDArray[np.uint8]]]:
+    for shard in results.shards():
+        yield from zip(shard.rows, shard.originals, shard.perturbed, strict=True)
+
+
+def _write_pair(
+    folder: Path, network: PixelNetwork, row: Row, images: list[NDArray[np.uint8]]
+) -> Pair:
+    files = [_write_png(folder, image) for image in images]
+    pixels = [_decode(folder, file) for file in files]
+    probabilities = p_positive(network, tensor_from_images(np.stack(pixels)))
+    original, perturbed = (
+        Decoded(file, sha256_of(folder / file), float(p))
+        for file, p in zip(files, probabilities, strict=True)
+    )
+    digest = hashlib.sha256(pixels[0].tobytes()).digest()
+    return Pair(row, original, perturbed, measure(*pixels), digest)
 
 
 def _write_png(folder: Path, pixels: NDArray[np.uint8]) -> str:
@@ -140,16 +164,9 @@ def _write_png(folder: Path, pixels: NDArray[np.uint8]) -> str:
     return file
 
 
-def _decode(folder: Path, network: PixelNetwork, files: list[str]) -> list[Decoded]:
-    pixels = []
-    for file in files:
-        with Image.open(folder / file) as image:
-            pixels.append(np.asarray(image))
-    probabilities = p_positive(network, tensor_from_images(np.stack(pixels)))
-    return [
-        Decoded(file, sha256_of(folder / file), decoded, float(p))
-        for file, decoded, p in zip(files, pixels, probabilities, strict=True)
-    ]
+def _decode(folder: Path, file: str) -> NDArray[np.uint8]:
+    with Image.open(folder / file) as image:
+        return np.array(image)
 
 
 def _delete(folder: Path, pair: Pair) -> None:

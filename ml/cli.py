@@ -6,6 +6,7 @@ from typing import Any, NoReturn
 import click
 
 from ml.commands.attack import attack
+from ml.commands.baselines import baselines
 from ml.commands.batch import batch
 from ml.commands.phantom import phantom
 from ml.commands.train import train
@@ -30,7 +31,7 @@ class Commands(click.Group):
             _fail(f"{error.filename or 'A file'}: {error.strerror or error}; give another path.")
         except KeyboardInterrupt:
             click.echo(
-                "Interrupted; run the same command again (training goes on after its last epoch).",
+                "Interrupted; run the same command again: it goes on after the last epoch or shard.",
                 err=True,
             )
             ctx.exit(130)
@@ -55,7 +56,7 @@ def main() -> None:
     """
 
 
-for command in (phantom, train, attack, batch):
+for command in (phantom, train, attack, baselines, batch):
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -1,28 +1,21 @@
 """A perturbation for each image: searched in float, finished in 8 bits, judged in fp32."""
 
+import io
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
 from ml.attacks import lattice
 from ml.attacks.pgd import Perturbed, pgd
 from ml.attacks.rounding import round_inside
-from ml.data import Patches, Progress
-from ml.errors import MlError
-from ml.evaluation import p_positive, p_positive_of_patches, predicted_class
+from ml.data import Progress
+from ml.evaluation import p_positive
 from ml.experiment import AttackSettings
 from ml.networks import PixelNetwork, attack_view, in_bf16
-
-
-@dataclass(frozen=True)
-class Targets:
-    """`indices` of what to attack; `correct` of `considered` patches could have been."""
-
-    indices: NDArray[np.int64]
-    correct: int
-    considered: int
+from ml.quantize import images_from_tensor, tensor_from_images
 
 
 @dataclass(frozen=True)
@@ -38,27 +31,6 @@ class Attacked:
     finish_steps: NDArray[np.int64]
 
 
-def choose_targets(
-    network: PixelNetwork,
-    patches: Patches,
-    indices: NDArray[np.int64],
-    *,
-    limit: int | None,
-    seed: int,
-    progress: Progress = lambda _done, _total: None,
-) -> Targets:
-    """Those of `indices` that are classified correctly, or `limit` of them drawn by the seed."""
-    probabilities = p_positive_of_patches(network, patches, indices, progress)
-    correct = indices[predicted_class(probabilities) == patches.labels[indices]]
-    if len(correct) == 0:
-        raise MlError(
-            f"The network classifies none of the {len(indices)} patches correctly, so there is "
-            "nothing to attack; train it for longer."
-        )
-    drawn = np.random.default_rng(seed).permutation(correct)[:limit]
-    return Targets(np.sort(drawn), len(correct), len(indices))
-
-
 def search(
     network: PixelNetwork,
     images: Tensor,
@@ -68,12 +40,12 @@ def search(
     seed: int,
     progress: Progress = lambda _done, _total: None,
 ) -> Perturbed:
-    """In float; `images` uint8 (n, 3, height, width)."""
+    """In float; `images` uint8 (n, 3, height, width), `labels` the true classes."""
     view = attack_view(network)
     return pgd(
         in_bf16(view) if settings.search_precision == "bf16" else view,
         images,
-        labels,
+        _aim(labels, settings),
         norm=settings.norm,
         epsilon=float(settings.epsilon),
         step_size=float(settings.step_size_text),
@@ -83,6 +55,7 @@ def search(
         restarts=settings.restarts,
         begin_at_random=settings.random_start,
         seed=seed,
+        targeted=settings.targeted,
         progress=progress,
     )
 
@@ -96,27 +69,48 @@ def finish(
     *,
     progress: Progress = lambda _done, _total: None,
 ) -> Attacked:
-    """Rounds what was found inside the budget, goes on in 8 bits where that is not enough."""
+    """Rounds what was found inside the budget, goes on in 8 bits where that is not enough.
+
+    What is returned and judged are the images decoded from PNG.
+    """
     epsilon = float(settings.epsilon)
-    rounded = round_inside(images, found.images, settings.norm, epsilon)
     finished = lattice.finish(
         attack_view(network),
         images,
         found.images,
-        labels,
+        _aim(labels, settings),
         norm=settings.norm,
         epsilon=epsilon,
         steps=settings.finish_steps,
         confidence_target=settings.confidence_target,
         slots=settings.slots,
+        targeted=settings.targeted,
         progress=progress,
     )
+    rounded = round_inside(images, found.images, settings.norm, epsilon)
+    decoded = _through_png(finished.images.cpu())
     return Attacked(
-        images=finished.images,
+        images=decoded,
         p_original=p_positive(network, images),
         p_float=p_positive(network, found.images),
         p_rounded=p_positive(network, rounded),
-        p_8bit=p_positive(network, finished.images),
-        steps=found.steps.numpy(),
-        finish_steps=finished.steps.numpy(),
+        p_8bit=p_positive(network, decoded),
+        steps=found.steps.cpu().numpy(),
+        finish_steps=finished.steps.cpu().numpy(),
     )
+
+
+def _aim(labels: Tensor, settings: AttackSettings) -> Tensor:
+    """The class to leave, or, targeted, the one to reach; with two classes that is the other."""
+    return 1 - labels if settings.targeted else labels
+
+
+def _through_png(images: Tensor) -> Tensor:
+    """What a reader will see of the uint8 (n, 3, height, width) `images`."""
+    decoded = []
+    for image in images_from_tensor(images):
+        file = io.BytesIO()
+        Image.fromarray(image).save(file, "PNG", compress_level=1)
+        with Image.open(file) as opened:
+            decoded.append(np.array(opened))
+    return tensor_from_images(np.stack(decoded))

@@ -2,6 +2,7 @@ import hashlib
 import json
 import shutil
 import zipfile
+from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ml.attacks.results import read_results, write_results
+from ml.attacks.results import RECORD, TABLE, Shard, read_results, rows_path, write_shard
 from ml.batch import WrittenBatch, write_batch
 from ml.errors import MlError
 from ml.evaluation import p_positive
@@ -29,6 +30,23 @@ def written(workplace: Any, tmp_path_factory: pytest.TempPathFactory) -> Written
 
 def manifest_of(folder: Path) -> Any:
     return json.loads((folder / "batch.json").read_text("utf-8"))
+
+
+@pytest.fixture
+def attack_with(workplace: Any, tmp_path: Path) -> Callable[[Shard], Path]:
+    """The attack, whose only shard is replaced."""
+
+    def write(shard: Shard) -> Path:
+        attack = tmp_path / "attack"
+        attack.mkdir()
+        record = json.loads((workplace.attack / RECORD).read_text())
+        record["figures"]["attacked"] = len(shard.rows)
+        (attack / RECORD).write_text(json.dumps(record))
+        write_shard(attack, 0, shard, seconds=1.0)
+        shutil.copy(rows_path(attack, 0), attack / TABLE)
+        return attack
+
+    return write
 
 
 def files_of(case: dict[str, Any]) -> list[dict[str, Any]]:
@@ -122,29 +140,31 @@ def test_the_seed_chooses_the_cases_and_never_the_names(workplace: Any, tmp_path
     assert any(chosen(f"other {seed}", seed)[0] != first for seed in (2, 3, 4))
 
 
-def test_what_is_not_proven_on_disk_is_left_out(workplace: Any, tmp_path: Path) -> None:
-    results = read_results(workplace.attack)
-    unproven = results.perturbed.copy()
-    unproven[0] = results.originals[0]
-    write_results(tmp_path / "attack", replace(results, perturbed=unproven))
-    batch = write_batch(tmp_path / "attack", tmp_path / "batch")
+def test_what_is_not_proven_on_disk_is_left_out(
+    workplace: Any, tmp_path: Path, attack_with: Callable[[Shard], Path]
+) -> None:
+    [shard] = read_results(workplace.attack).shards()
+    unproven = shard.perturbed.copy()
+    unproven[0] = shard.originals[0]
+    batch = write_batch(attack_with(replace(shard, perturbed=unproven)), tmp_path / "batch")
     sources = [case["source"]["index"] for case in manifest_of(batch.path)["cases"]]
-    assert results.rows[0].index not in sources
+    assert shard.rows[0].index not in sources
     assert batch.proven == len(sources) < batch.attacked
     assert len(list((batch.path / "images").iterdir())) == 2 * batch.cases
 
 
-def test_two_patches_with_the_same_pixels_are_one_case(workplace: Any, tmp_path: Path) -> None:
-    results = read_results(workplace.attack)
-    twice = replace(
-        results,
-        rows=results.rows * 2,
-        originals=np.concatenate([results.originals] * 2),
-        perturbed=np.concatenate([results.perturbed] * 2),
+def test_two_patches_with_the_same_pixels_are_one_case(
+    workplace: Any, tmp_path: Path, attack_with: Callable[[Shard], Path]
+) -> None:
+    [shard] = read_results(workplace.attack).shards()
+    twice = Shard(
+        rows=shard.rows * 2,
+        originals=np.concatenate([shard.originals] * 2),
+        perturbed=np.concatenate([shard.perturbed] * 2),
     )
-    write_results(tmp_path / "attack", twice)
     once = write_batch(workplace.attack, tmp_path / "once")
-    assert write_batch(tmp_path / "attack", tmp_path / "twice").cases == once.cases
+    assert write_batch(attack_with(twice), tmp_path / "twice").cases == once.cases
+    assert len(list((tmp_path / "twice" / "images").iterdir())) == 2 * once.cases
 
 
 def test_fewer_proven_than_asked_for_is_an_error_that_leaves_nothing(
@@ -195,7 +215,7 @@ def test_a_moved_network_can_be_named(workplace: Any, tmp_path: Path) -> None:
     assert batch.cases > 0
 
 
-@pytest.mark.parametrize("part", ["attack.json", "results.csv", "images.npz"])
+@pytest.mark.parametrize("part", ["attack.json", "results.csv", "shards/00000.npz"])
 def test_a_damaged_attack_is_refused(workplace: Any, tmp_path: Path, part: str) -> None:
     attack = tmp_path / "attack"
     shutil.copytree(workplace.attack, attack)

@@ -136,17 +136,87 @@ def test_an_epsilon_below_one_grey_level_is_refused_before_any_work(
         run_attack(tmp_path / "none", tmp_path, tmp_path, experiment, Choice())
 
 
-def test_results_are_replaced_only_when_asked_for(workplace: Any, tmp_path: Path) -> None:
+def test_an_attack_that_is_there_is_not_done_again(workplace: Any, tmp_path: Path) -> None:
+    arguments = (workplace.network, workplace.data, tmp_path, workplace.experiment)
+    record = run_attack(*arguments, Choice())
+    assert run_attack(*arguments, Choice()) == record
+
+
+def test_an_attack_of_other_settings_is_replaced_only_when_asked_for(
+    workplace: Any, tmp_path: Path
+) -> None:
+    arguments = (workplace.network, workplace.data, tmp_path)
+    run_attack(*arguments, workplace.experiment, Choice())
+    fewer = replace(workplace.experiment, attack=replace(workplace.experiment.attack, steps=1))
+    with pytest.raises(MlError, match=r"other settings \(steps\).*--fresh"):
+        run_attack(*arguments, fewer, Choice())
+    with pytest.raises(MlError, match=r"other settings \(limit\)"):
+        run_attack(*arguments, workplace.experiment, Choice(limit=1))
+    run_attack(*arguments, fewer, Choice(), fresh=True)
+    assert {row.steps for row in read_results(tmp_path).rows} <= {0, 1}
+
+
+def test_an_attack_of_an_older_version_is_left_alone(workplace: Any, tmp_path: Path) -> None:
+    (tmp_path / "attack.json").write_text("{}")
     arguments = (workplace.network, workplace.data, tmp_path, workplace.experiment, Choice())
-    run_attack(*arguments)
-    with pytest.raises(MlError, match="--fresh"):
+    with pytest.raises(MlError, match="holds an attack already"):
         run_attack(*arguments)
+    assert [path.name for path in tmp_path.iterdir()] == ["attack.json"]
     run_attack(*arguments, fresh=True)
 
 
 def test_the_same_seed_gives_the_same_attack(workplace: Any, tmp_path: Path) -> None:
     choice = Choice(truths="both")
     run_attack(workplace.network, workplace.data, tmp_path, workplace.experiment, choice)
-    first, again = read_results(workplace.attack), read_results(tmp_path)
+    [first], [again] = read_results(workplace.attack).shards(), read_results(tmp_path).shards()
     assert np.array_equal(first.perturbed, again.perturbed)
     assert first.rows == again.rows
+
+
+@pytest.mark.parametrize(
+    ("norm", "epsilon", "size"),
+    [
+        ("none", "2", None),
+        ("l0", "0.2", "l0_fraction"),
+        ("l1", "4", "l1_mad"),
+        ("l2", "8", "l2_rmsd"),
+        ("linf", "16", "linf"),
+    ],
+)
+def test_every_norm_keeps_its_budget_in_8_bits(
+    workplace: Any, tmp_path: Path, norm: Any, epsilon: str, size: str | None
+) -> None:
+    settings = replace(workplace.experiment.attack, norm=norm, epsilon=epsilon, restarts=2)
+    experiment = replace(workplace.experiment, attack=settings)
+    record = run_attack(workplace.network, workplace.data, tmp_path, experiment, Choice())
+    results = read_results(tmp_path)
+    assert record.figures.success_8bit.count > 0
+    assert record.condition.epsilon == (None if norm == "none" else epsilon)
+    [shard] = results.shards()
+    for row, original, perturbed in zip(shard.rows, shard.originals, shard.perturbed, strict=True):
+        change = np.abs(perturbed.astype(int) - original.astype(int))
+        assert row.l1_total == change.sum()
+        assert row.l2_total == pytest.approx(np.sqrt((change**2).sum()), rel=1e-12)
+        assert row.l1_mad == pytest.approx(change.mean())
+        if size:
+            assert getattr(row, size) <= float(epsilon) * (1 + 1e-9)
+
+
+@pytest.mark.parametrize(("norm", "epsilon"), [("l0", "2"), ("l1", "0"), ("l2", "0"), ("l0", "0")])
+def test_an_impossible_budget_is_refused_before_any_work(
+    tmp_path: Path, workplace: Any, norm: Any, epsilon: str
+) -> None:
+    settings = replace(workplace.experiment.attack, norm=norm, epsilon=epsilon)
+    experiment = replace(workplace.experiment, attack=settings)
+    with pytest.raises(MlError, match="give"):
+        run_attack(tmp_path / "none", tmp_path, tmp_path, experiment, Choice())
+
+
+def test_targeted_at_the_other_of_two_classes_is_the_same_attack(
+    workplace: Any, tmp_path: Path
+) -> None:
+    settings = replace(workplace.experiment.attack, targeted=True)
+    experiment = replace(workplace.experiment, attack=settings)
+    run_attack(workplace.network, workplace.data, tmp_path, experiment, Choice(truths="both"))
+    aimed, left = read_results(tmp_path), read_results(workplace.attack)
+    assert aimed.record.figures.success_8bit == left.record.figures.success_8bit

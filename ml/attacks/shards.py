@@ -1,0 +1,95 @@
+"""A part of an attack that is done alone, here or on another machine."""
+
+import time
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ml.attacks.results import Row, Shard, write_shard
+from ml.attacks.single_instance import Attacked, finish, search
+from ml.data import Patches
+from ml.errors import MlError
+from ml.experiment import AttackSettings
+from ml.jobs import report
+from ml.networks import PixelNetwork, load_network
+from ml.quantize import images_from_tensor, measure, tensor_from_images
+
+SHARE_OF_SEARCH = 0.75
+"""Of the work on a shard, about."""
+
+
+def attack_shard(
+    *,
+    network_file: Path,
+    network_sha256: str,
+    patches: Patches,
+    settings: AttackSettings,
+    seed: int,
+    number: int,
+    out: Path,
+) -> None:
+    """Attacks all `patches` and writes them into `out` as its shard `number`."""
+    began = time.monotonic()
+    network = _load(network_file, network_sha256)
+    originals = patches.images(range(len(patches)))
+    images = tensor_from_images(originals)
+    labels = torch.from_numpy(patches.labels).to(images.device)
+    found = search(
+        network,
+        images,
+        labels,
+        settings,
+        seed=_seed_of(seed, number),
+        progress=lambda done, _total: report(int(done * SHARE_OF_SEARCH)),
+    )
+    attacked = finish(network, images, found, labels, settings)
+    perturbed = images_from_tensor(attacked.images)
+    rows = list(_rows(patches, attacked, originals, perturbed))
+    write_shard(out, number, Shard(rows, originals, perturbed), time.monotonic() - began)
+
+
+@lru_cache(maxsize=1)
+def _load(network_file: Path, sha256: str) -> PixelNetwork:
+    """Once for all shards of a worker."""
+    network, card = load_network(network_file)
+    if card.file_sha256 != sha256:
+        raise MlError(f"{network_file} was replaced during the attack; start over with --fresh.")
+    return network
+
+
+def _seed_of(seed: int, number: int) -> int:
+    """Each shard starts at random points of its own."""
+    return int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
+
+
+def _rows(
+    patches: Patches,
+    attacked: Attacked,
+    originals: NDArray[np.uint8],
+    perturbed: NDArray[np.uint8],
+) -> Iterator[Row]:
+    for i, source in enumerate(patches.sources):
+        measured = measure(originals[i], perturbed[i])
+        values = originals[i].size
+        yield Row(
+            data_set=source.data_set,
+            fold=source.fold,
+            index=source.index,
+            truth=int(patches.labels[i]),
+            p_original=float(attacked.p_original[i]),
+            p_float=float(attacked.p_float[i]),
+            p_rounded=float(attacked.p_rounded[i]),
+            p_8bit=float(attacked.p_8bit[i]),
+            steps=int(attacked.steps[i]),
+            finish_steps=int(attacked.finish_steps[i]),
+            l0_fraction=measured.l0_fraction,
+            l1_mad=measured.l1_mad,
+            l2_rmsd=measured.l2_rmsd,
+            linf=measured.linf,
+            l1_total=round(measured.l1_mad * values),
+            l2_total=float(measured.l2_rmsd * np.sqrt(values)),
+        )
