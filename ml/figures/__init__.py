@@ -1,0 +1,1 @@
+"""The figures of a run: functions of the rows of its tables, in one style."""

@@ -1,0 +1,181 @@
+"""A run in plain sentences, each of numbers that its tables hold."""
+
+from collections.abc import Callable
+from statistics import median
+
+from ml.figures import style
+from ml.figures.evaluation import mean_and_sd
+from ml.figures.explanations import mean_shares
+from ml.figures.robustness import is_adversarial, is_random, readable, training_name
+from ml.figures.rows import (
+    DefencePoint,
+    FoldScore,
+    MinimalEpsilon,
+    NaturalPoint,
+    SaliencyShare,
+    UniversalPoint,
+)
+from ml.figures.run_folder import RunFolder
+from ml.figures.words import grey_levels, percent, ratio
+
+FOOLED = 0.9
+"""From this success rate on, a network counts as one that is always fooled."""
+
+
+def headlines(run: RunFolder) -> list[str]:
+    """One sentence a step that has been run."""
+    tellers: tuple[Callable[[RunFolder], str], ...] = (
+        _crossval,
+        _smallest,
+        _half_a_grey_level,
+        _few_pixels,
+        _universal,
+        _natural,
+        _saliency,
+        _defence,
+    )
+    return [sentence for tell in tellers if (sentence := tell(run))]
+
+
+def _crossval(run: RunFolder) -> str:
+    rows = run.rows("table1a.csv", FoldScore)
+    if not rows:
+        return ""
+    auc = mean_and_sd([row.auc for row in rows])
+    accuracy = mean_and_sd([row.accuracy for row in rows])
+    return (
+        f"On {len(rows)} held-out folds the network reaches an AUC of {auc.mean:.3f} "
+        f"(SD {auc.sd:.3f}) and an accuracy of {accuracy.mean:.3f} (SD {accuracy.sd:.3f})."
+    )
+
+
+def _smallest(run: RunFolder) -> str:
+    found = minimal_of(run, "linf")
+    if not found:
+        return ""
+    middle = median(row.epsilon_8bit for row in found)
+    told = "more than was tried" if middle == float("inf") else grey_levels(middle)
+    return (
+        f"In whole grey levels, the smallest change that makes the network wrong is {told} in the "
+        f"median (L∞: the largest change of any value); a single grey level is enough for "
+        f"{within(found, 1, bits='8')} of the attacked images."
+    )
+
+
+def _half_a_grey_level(run: RunFolder) -> str:
+    found = minimal_of(run, "linf")
+    if not found:
+        return ""
+    return (
+        f"The paper's L∞ budget of 0.5 grey levels turns {within(found, 0.5, bits='float')} images "
+        "in float; in 8 bits that budget allows no change at all, and the smallest that a reader "
+        f"can be shown, 1 grey level, turns {within(found, 1, bits='8')}."
+    )
+
+
+def _few_pixels(run: RunFolder) -> str:
+    found = minimal_of(run, "l0")
+    if not found:
+        return ""
+    return (
+        f"Changing no more than 20 % of the pixels turns {within(found, 0.2, bits='8')} images in "
+        "8 bits (L₀)."
+    )
+
+
+def _universal(run: RunFolder) -> str:
+    rows = run.rows("universal.csv", UniversalPoint)
+    told = []
+    for epsilon in sorted({row.epsilon for row in rows}):
+        split = {name: universal_of(rows, name, epsilon) for name in ("train", "test")}
+        if split["train"] and split["test"]:
+            told.append(
+                f"{ratio(split['test'])} of the unseen test images within "
+                f"{grey_levels(epsilon)} ({percent(split['train'].rate)} of the training images)"
+            )
+    if not told:
+        return ""
+    parts = " and ".join(in_order_of_ends(told))
+    return f"One perturbation for all images turns {parts}."
+
+
+def in_order_of_ends(told: list[str]) -> list[str]:
+    """The first and the last, or the only one."""
+    return told if len(told) == 1 else [told[0], told[-1]]
+
+
+def universal_of(rows: list[UniversalPoint], split: str, epsilon: float) -> UniversalPoint | None:
+    """The first such row is of the network that the perturbation was found on."""
+    return next((row for row in rows if (row.split, row.epsilon) == (split, epsilon)), None)
+
+
+def _natural(run: RunFolder) -> str:
+    rows = run.rows("natural.csv", NaturalPoint)
+    attacks = [row for row in rows if is_adversarial(row)]
+    natural = [row for row in rows if not is_adversarial(row) and not is_random(row)]
+    if not attacks or not natural:
+        return ""
+    attack = min(attacks, key=lambda row: (-row.rate, row.l2_rmsd))
+    nearest = min(natural, key=lambda row: (abs(row.l2_rmsd - attack.l2_rmsd), row.change))
+    worst = max(natural, key=lambda row: (row.rate, -row.l2_rmsd))
+    return (
+        f"At an RMS difference of {attack.l2_rmsd:.2g} grey levels the attack turns "
+        f"{ratio(attack)}; the natural change nearest in energy ({_told(nearest)}) turns "
+        f"{ratio(nearest)}, and the most harmful one ({_told(worst)}) {ratio(worst)}."
+    )
+
+
+def _told(row: NaturalPoint) -> str:
+    level = f" {row.level}" if row.level else ""
+    return f"{readable(row.change)}{level}, RMS difference {row.l2_rmsd:.2g}"
+
+
+def _saliency(run: RunFolder) -> str:
+    shares = mean_shares(run.rows("saliency.csv", SaliencyShare))
+    told = next((part for part in shares if part[0] == "gradient"), None)
+    if told is None:
+        return ""
+    _, before, after = told
+    return (
+        f"Of the gradient's saliency {percent(before)} lie inside tumour nuclei before the attack "
+        f"and {percent(after)} after it."
+    )
+
+
+def _defence(run: RunFolder) -> str:
+    rows = [
+        row
+        for row in run.rows("defence.csv", DefencePoint)
+        if (row.norm, row.bits) == ("linf", "8")
+    ]
+    if not rows:
+        return ""
+    undefended = [row for row in rows if row.method == rows[0].method]
+    fooled = [row for row in undefended if row.rate >= FOOLED]
+    before = min(fooled or undefended, key=lambda row: (-row.rate, row.epsilon))
+    if fooled:
+        before = min(fooled, key=lambda row: row.epsilon)
+    told = [
+        f"{training_name(row.method)} takes it to {percent(row.rate)}, with an accuracy of "
+        f"{percent(row.clean_accuracy)} on clean images"
+        for row in rows
+        if row.epsilon == before.epsilon and row.method != before.method
+    ]
+    if not told:
+        return ""
+    return (
+        f"Within L∞ {grey_levels(before.epsilon)} the attack turns {percent(before.rate)} of the "
+        f"undefended network's images (accuracy on clean ones {percent(before.clean_accuracy)}); "
+        f"{'; '.join(told)}."
+    )
+
+
+def minimal_of(run: RunFolder, norm: str) -> list[MinimalEpsilon]:
+    return [row for row in run.rows("minimal.csv", MinimalEpsilon) if row.norm == norm]
+
+
+def within(rows: list[MinimalEpsilon], epsilon: float, *, bits: str) -> str:
+    """How many images a perturbation within `epsilon` turns."""
+    sizes = [row.epsilon_8bit if bits == "8" else row.epsilon_float for row in rows]
+    count = sum(size <= epsilon + style.TOLERANCE for size in sizes)
+    return f"{count} of {len(rows)} ({percent(count / len(rows))})"

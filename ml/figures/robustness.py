@@ -1,0 +1,191 @@
+"""Beside the attack: natural changes, other attacks, other networks, and the defence."""
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ml.figures import style
+from ml.figures.curves import NORMS, band
+from ml.figures.rows import (
+    BaselinePoint,
+    DefencePoint,
+    NaturalPoint,
+    Proportion,
+    TransferPoint,
+)
+from ml.figures.run_folder import in_order
+
+ADVERSARIAL, RANDOM = ("pgd", "adversarial"), ("random",)
+Point = TypeVar("Point", BaselinePoint, TransferPoint)
+
+
+def is_adversarial(row: NaturalPoint) -> bool:
+    return row.change.lower().startswith(ADVERSARIAL)
+
+
+def is_random(row: NaturalPoint) -> bool:
+    """Noise of an attack's size, which no scanner makes."""
+    return row.change.lower().startswith(RANDOM)
+
+
+def draw_natural(rows: Sequence[NaturalPoint]) -> Figure:
+    """Share changed against energy; what an attack needs stands on the same axis."""
+    figure = style.new_figure(height=3.6)
+    axes = figure.subplots()
+    changes = in_order([row.change for row in rows])
+    natural = [change for change in changes if not change.lower().startswith(ADVERSARIAL)]
+    for change in changes:
+        line = sorted((r for r in rows if r.change == change), key=lambda row: row.l2_rmsd)
+        if change in natural:
+            i = natural.index(change)
+            colour = style.COLOURS[i % len(style.COLOURS)]
+            marker = style.MARKERS[i % len(style.MARKERS)]
+            width, dash = 1.0, style.DASHES[(i // len(style.COLOURS)) % len(style.DASHES)]
+        else:
+            colour, marker = style.BLACK, "*" if "linf" in change.lower() else "X"
+            width, dash = 2.2, "-" if "linf" in change.lower() else "--"
+        _whiskers(axes, line, colour)
+        axes.plot(
+            [row.l2_rmsd for row in line],
+            [row.rate for row in line],
+            color=colour,
+            marker=marker,
+            markersize=4 if change in natural else 7,
+            linewidth=width,
+            linestyle=dash,
+            label=readable(change),
+        )
+    style.share_axis(axes, "share of images whose class changes")
+    style.epsilon_axis(axes, [row.l2_rmsd for row in rows])
+    axes.set_xlabel("energy of the change: RMS difference (grey levels)")
+    figure.legend(loc="outside right upper")
+    return figure
+
+
+def readable(name: str) -> str:
+    for norm in NORMS:
+        name = name.replace(norm, style.norm_name(norm))
+    return name.replace("_", " ")
+
+
+def _whiskers(axes: Axes, rows: Sequence[NaturalPoint], colour: str) -> None:
+    energies = [row.l2_rmsd for row in rows]
+    axes.vlines(
+        energies, [row.low for row in rows], [row.high for row in rows], colour, linewidth=0.6
+    )
+
+
+def draw_baselines(rows: Sequence[BaselinePoint]) -> Figure:
+    """A dot an attack and epsilon, one panel a norm."""
+    return _dots(rows, lambda row: readable(row.attack))
+
+
+def draw_transfer(rows: Sequence[TransferPoint]) -> Figure:
+    """The same perturbed images, shown to other networks."""
+    return _dots(rows, lambda row: readable(row.network))
+
+
+def _dots(rows: Sequence[Point], name: Callable[[Point], str]) -> Figure:
+    norms = [norm for norm in NORMS if any(row.norm == norm for row in rows)]
+    names = in_order([name(row) for row in rows])
+    figure = style.new_figure(height=1.0 + 0.24 * len(names))
+    panels = figure.subplots(1, len(norms), sharey=True, squeeze=False)[0]
+    for axes, norm in zip(panels, norms, strict=True):
+        chosen = [row for row in rows if row.norm == norm]
+        for i, epsilon in enumerate(sorted({row.epsilon for row in chosen})):
+            points = [row for row in chosen if row.epsilon == epsilon]
+            offset = 0.22 * (i - 1)
+            heights = [names.index(name(row)) + offset for row in points]
+            _draw_dots(axes, points, heights, i, f"{style.norm_name(norm)} {style.plain(epsilon)}")
+        axes.set_title(style.norm_name(norm))
+        axes.set_xlim(-0.03, 1.03)
+        axes.set_xticks([0, 0.5, 1], ["0 %", "50 %", "100 %"])
+        axes.set_xlabel("success rate")
+    panels[0].set_yticks(range(len(names)), names)
+    panels[0].set_ylim(len(names) - 0.4, -0.6)
+    figure.legend(title="budget in grey levels", title_fontsize=7, loc="outside right upper")
+    return figure
+
+
+def _draw_dots(
+    axes: Axes, rows: Sequence[Proportion], heights: Sequence[float], i: int, label: str
+) -> None:
+    rates = np.array([row.rate for row in rows])
+    axes.errorbar(
+        rates,
+        heights,
+        xerr=[rates - [row.low for row in rows], [row.high for row in rows] - rates],
+        linestyle="none",
+        marker=style.MARKERS[i % len(style.MARKERS)],
+        color=style.COLOURS[i % len(style.COLOURS)],
+        elinewidth=0.7,
+        label=label,
+    )
+
+
+def draw_defence(rows: Sequence[DefencePoint]) -> Figure:
+    """Curves of each training in 8 bits, then what each training costs on clean images."""
+    shown = [row for row in rows if row.bits == "8"] or list(rows)
+    norms = [norm for norm in NORMS if any(row.norm == norm for row in shown)]
+    methods = in_order([row.method for row in rows])
+    columns = min(3, len(norms) + 1)
+    lines = -(-(len(norms) + 1) // columns)
+    figure = style.new_figure(height=2.5 * lines + 0.4)
+    panels = list(figure.subplots(lines, columns, squeeze=False).flat)
+    for axes in panels[len(norms) + 1 :]:
+        style.bare(axes)
+    for axes, norm in zip(panels, norms, strict=False):
+        for i, method in enumerate(methods):
+            line = [row for row in shown if (row.norm, row.method) == (norm, method)]
+            line.sort(key=lambda row: row.epsilon)
+            band(
+                axes,
+                [row.epsilon for row in line],
+                line,
+                colour=style.COLOURS[i],
+                marker=style.MARKERS[i],
+                dash=style.DASHES[i % len(style.DASHES)],
+                label=training_name(method),
+            )
+        style.share_axis(axes, "attack success rate")
+        epsilons = [row.epsilon for row in shown if row.norm == norm]
+        style.epsilon_axis(axes, epsilons, as_share=norm == "l0")
+        axes.set_title(style.norm_name(norm))
+        axes.set_xlabel(style.norm_unit(norm))
+    _draw_accuracies(panels[len(norms)], shown, methods)
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=max(1, len(labels)))
+    return figure
+
+
+def training_name(method: str) -> str:
+    match method:
+        case "free":
+            return "adversarial training for free"
+        case "pgd":
+            return "PGD adversarial training"
+        case _:
+            return f"{readable(method)} training"
+
+
+def _draw_accuracies(axes: Axes, rows: Sequence[DefencePoint], methods: Sequence[str]) -> None:
+    """Clean accuracy as a line across, robust accuracy at each Linf epsilon as markers."""
+    norm = "linf" if any(row.norm == "linf" for row in rows) else rows[0].norm
+    for i, method in enumerate(methods):
+        line = [row for row in rows if (row.norm, row.method) == (norm, method)]
+        if not line:
+            continue
+        line.sort(key=lambda row: row.epsilon)
+        axes.plot(
+            [0, *(row.epsilon for row in line)],
+            [line[0].clean_accuracy, *(row.robust_accuracy for row in line)],
+            color=style.COLOURS[i],
+            marker=style.MARKERS[i],
+            linestyle=style.DASHES[i % len(style.DASHES)],
+        )
+    style.share_axis(axes, "accuracy")
+    axes.set_title("Accuracy (at 0: clean)")
+    axes.set_xlabel(f"{style.norm_name(norm)}, {style.norm_unit(norm)}")

@@ -1,0 +1,51 @@
+"""Numbers of a run as words, the same in captions and in the report."""
+
+from collections.abc import Sequence
+
+from ml.figures import style
+from ml.figures.explanations import GROUPS, neighbour_shares
+from ml.figures.rows import CurvePoint, EmbeddingPoint, Proportion, UniversalPoint
+
+
+def percent(share: float) -> str:
+    """With one decimal, except where there is none."""
+    return f"{100 * share:.1f} %".replace(".0 %", " %")
+
+
+def grey_levels(epsilon: float) -> str:
+    return f"{style.plain(epsilon)} grey level{'' if epsilon == 1 else 's'}"
+
+
+def ratio(row: Proportion) -> str:
+    return f"{row.successes} of {row.n} ({percent(row.rate)})"
+
+
+def curve_words(points: Sequence[CurvePoint]) -> str:
+    """Of each norm, the smallest epsilon at which the most images are turned in 8 bits."""
+    told = []
+    for norm in ("l0", "l1", "l2", "linf"):
+        line = [p for p in points if (p.norm, p.method, p.bits) == (norm, "minimal", "8")]
+        if not line:
+            continue
+        best = min(line, key=lambda row: (-row.rate, row.epsilon))
+        epsilon = style.plain(best.epsilon, as_share=norm == "l0")
+        told.append(f"{style.norm_name(norm)} reaches {percent(best.rate)} in 8 bits at {epsilon}")
+    return "; ".join(told) + "." if told else ""
+
+
+def universal_words(points: Sequence[UniversalPoint]) -> str:
+    told = [
+        f"{row.split} at {grey_levels(row.epsilon)}: {ratio(row)}"
+        for row in points
+        if row.split in {"train", "test"}
+    ]
+    return "; ".join(told) + "." if told else ""
+
+
+def embedding_words(points: Sequence[EmbeddingPoint]) -> str:
+    told = [
+        f"{GROUPS[group][0]}: {percent(share)}"
+        for group, share in neighbour_shares(points).items()
+        if group in GROUPS
+    ]
+    return f"Mean neighbour share of {'; of '.join(told)}." if told else ""
