@@ -1,18 +1,21 @@
 """How well a network tells tumour from no tumour."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.stats import binomtest
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import roc_auc_score, roc_curve
 from torch import Tensor, nn
 
 from ml.data import Patches, Progress
 from ml.quantize import pixels_from_grey_levels, tensor_from_images
 
 BATCH_SIZE = 32
+CALIBRATION_BINS = 10
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,28 @@ class Metrics:
     false_negative: int
     true_negative: int
     false_positive: int
+
+
+@dataclass(frozen=True)
+class RocPoint:
+    false_positive_rate: float
+    true_positive_rate: float
+
+
+@dataclass(frozen=True)
+class CalibrationBin:
+    """Patches whose probability of tumour lies above `low` (the first bin: from 0) up to `high`.
+
+    `share_positive` of them are tumours; a calibrated network gives `mean_p` the same value. Both
+    are None where there is no patch.
+    """
+
+    bin: int
+    low: float
+    high: float
+    n: int
+    mean_p: float | None
+    share_positive: float | None
 
 
 def p_positive(network: nn.Module, grey_levels: Tensor) -> NDArray[np.float64]:
@@ -76,6 +101,52 @@ def measure_predictions(labels: NDArray[np.int64], probabilities: NDArray[np.flo
         true_negative=cells[0, 0],
         false_positive=cells[0, 1],
     )
+
+
+def roc_points(
+    labels: NDArray[np.int64], probabilities: NDArray[np.float64]
+) -> tuple[RocPoint, ...]:
+    """From (0, 0) to (1, 1); their trapezoids are the AUC. Needs patches of both classes."""
+    false_rates, true_rates, _ = roc_curve(labels, probabilities)
+    rates = zip(false_rates.tolist(), true_rates.tolist(), strict=True)
+    return tuple(RocPoint(false_rate, true_rate) for false_rate, true_rate in rates)
+
+
+def reliability(
+    labels: NDArray[np.int64], probabilities: NDArray[np.float64]
+) -> tuple[CalibrationBin, ...]:
+    """The reliability diagram of Guo et al. 2017 (arXiv:1706.04599), of the tumour's probability.
+
+    They bin the probability of the predicted class; with two classes that would let too many and
+    too few tumours cancel in one bin.
+    """
+    edges = np.arange(CALIBRATION_BINS + 1) / CALIBRATION_BINS
+    bin_of = np.searchsorted(edges[1:-1], probabilities, side="left")
+    drawn = []
+    for i, (low, high) in enumerate(pairwise(edges.tolist())):
+        inside = bin_of == i
+        any_inside = bool(inside.any())
+        drawn.append(
+            CalibrationBin(
+                bin=i + 1,
+                low=low,
+                high=high,
+                n=int(inside.sum()),
+                mean_p=float(probabilities[inside].mean()) if any_inside else None,
+                share_positive=float(labels[inside].mean()) if any_inside else None,
+            )
+        )
+    return tuple(drawn)
+
+
+def expected_calibration_error(bins: Sequence[CalibrationBin]) -> float:
+    """Guo et al. 2017, equation 3: the mean gap over the bins, weighted by their patches."""
+    gaps = [
+        b.n * abs(b.mean_p - b.share_positive)
+        for b in bins
+        if b.mean_p is not None and b.share_positive is not None
+    ]
+    return sum(gaps) / sum(b.n for b in bins)
 
 
 def wilson(successes: int, n: int) -> tuple[float, float]:
