@@ -8,6 +8,8 @@ import click
 from ml.commands.attack import attack
 from ml.commands.baselines import baselines
 from ml.commands.batch import batch
+from ml.commands.crossval import crossval
+from ml.commands.figures import figures
 from ml.commands.phantom import phantom
 from ml.commands.train import train
 from ml.errors import MlError
@@ -30,10 +32,8 @@ class Commands(click.Group):
         except OSError as error:
             _fail(f"{error.filename or 'A file'}: {error.strerror or error}; give another path.")
         except KeyboardInterrupt:
-            click.echo(
-                "Interrupted; run the same command again: it goes on after the last epoch or shard.",
-                err=True,
-            )
+            told = "it goes on after the last epoch or shard that is finished"
+            click.echo(f"Interrupted; run the same command again ({told}).", err=True)
             ctx.exit(130)
 
 
@@ -56,7 +56,7 @@ def main() -> None:
     """
 
 
-for command in (phantom, train, attack, baselines, batch):
+for command in (phantom, train, crossval, attack, baselines, batch, figures):
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -31,20 +31,26 @@ def round_inside(
         case "none" | "l0":
             rounded = wanted.round()
         case "l1" | "l2":
-            scale = _largest_scale(
-                centre, wanted, norm, torch.minimum(bound, size_of(wanted, norm))
-            )
+            scale = _largest_scale(centre, wanted, norm, bound)
             rounded = (wanted * scale.view(-1, 1, 1, 1)).round()
     return (centre + rounded).clamp(0, 255).to(torch.uint8)
 
 
 def _largest_scale(centre: Tensor, wanted: Tensor, norm: Norm, bound: Tensor) -> Tensor:
-    """(n,) at which the rounded perturbation, between black and white, is within `bound`."""
+    """(n,) at which the rounded perturbation, between black and white, is within `bound`.
+
+    Sizes are exact, because whoever reads the image measures it again.
+    """
+    present = size_of(wanted, norm).cpu().double() * (1 + 1e-6)
+    within = torch.minimum(bound.cpu().double() * (1 + 1e-9), present)
+    most = wanted[0].numel() * (within if norm == "l1" else within.square())
+    most = most.long().to(wanted.device)
 
     def fits(scale: Tensor) -> Tensor:
         enlarged = (wanted * scale.view(-1, 1, 1, 1)).round()
-        seen = (centre + enlarged).clamp_(0, 255).sub_(centre)
-        return size_of(seen, norm) <= bound * (1 + 1e-6)
+        seen = (centre + enlarged).clamp_(0, 255).sub_(centre).flatten(1)
+        total = (seen.abs() if norm == "l1" else seen.square()).sum(dim=1, dtype=torch.int64)
+        return total <= most
 
     low, high = torch.zeros_like(bound), torch.ones_like(bound)
     for _ in range(DOUBLINGS):
