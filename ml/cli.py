@@ -10,7 +10,6 @@ from ml.commands.baselines import baselines
 from ml.commands.batch import batch
 from ml.commands.crossval import crossval
 from ml.commands.figures import figures
-from ml.commands.figures import figures
 from ml.commands.phantom import phantom
 from ml.commands.train import train
 from ml.errors import MlError
@@ -57,7 +56,7 @@ def main() -> None:
     """
 
 
-for command in (phantom, train, crossval, attack, baselines, batch, figures, figures):
+for command in (phantom, train, crossval, attack, baselines, batch, figures):
     main.add_command(command)
 
 if __name__ == "__main__":
