@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import os
+import runpy
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -149,3 +150,22 @@ def shared() -> Path:
 def make_batch() -> Callable[..., Path]:
     """`make_batch(path, cases=4, ...)` writes a batch: see `write_batch`."""
     return write_batch
+
+
+@pytest.fixture(scope="session")
+def make_run() -> Callable[..., Path]:
+    """`make_run(path, name="drawn", ...)` writes a run folder: see tests/sample_run.py."""
+    write_run: Callable[..., Path] = runpy.run_path(str(Path(__file__).with_name("sample_run.py")))[
+        "write_run"
+    ]
+    return write_run
+
+
+@pytest.fixture(scope="session")
+def drawn_run(make_run: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run folder with figures and report, whose data have a name to be escaped; read only."""
+    from ml.report import write_report
+
+    run = make_run(tmp_path_factory.mktemp("drawn") / "run", name='<b>colon & "co"</b>')
+    write_report(run)
+    return run

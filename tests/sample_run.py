@@ -18,7 +18,7 @@ COLUMNS = {
     "confusion.csv": "run,fold,true_positive,false_negative,true_negative,false_positive",
     "curves.csv": "norm,epsilon,n,successes,rate,low,high,method,bits",
     "minimal.csv": "case,norm,epsilon_float,epsilon_8bit",
-    "baselines.csv": "attack,norm,epsilon,n,successes,rate,low,high",
+    "baselines.csv": "attack,norm,epsilon,n,successes,rate,low,high,bits",
     "transfer.csv": "norm,epsilon,network,seen,n,successes,rate,low,high",
     "sanity.csv": "check,passed,told",
     "universal.csv": "epsilon,split,n,successes,rate,low,high,network",
@@ -127,10 +127,10 @@ def _curves(chance: np.random.Generator) -> dict[str, list[Row]]:
 
 
 def _others(name: str) -> dict[str, list[Row]]:
-    attacks = {"noise": 1, "fgsm": 12, "pgd": 20, "apgd-ce": 21, "square": 15}
+    attacks = {"random noise": 1, "FGSM": 12, "PGD": 20, "APGD-CE": 21, "Square": 15}
     return {
         "baselines.csv": [
-            (attack, norm, epsilon, *_of(min(successes + i, 24), 24))
+            (attack, norm, epsilon, *_of(min(successes + i, 24), 24), "8")
             for attack, successes in attacks.items()
             for norm, epsilons in (("linf", (1.0, 2.0)), ("l2", (0.5, 1.0)))
             for i, epsilon in enumerate(epsilons)
@@ -144,12 +144,13 @@ def _others(name: str) -> dict[str, list[Row]]:
             (f"gradients of {name}", False, "3 of 24 gradients are zero."),
         ],
         "universal.csv": [
-            (epsilon, split, *_of(int(n * min(1.0, epsilon / 10)), n), network)
+            (epsilon, split, *_of(int(n * min(1.0, epsilon / (10 if n > 50 else 14))), n), network)
             for epsilon in (1, 2, 4, 8)
             for split, n, network in (
-                ("train", 60, "this"),
-                ("test", 30, "this"),
-                ("test", 30, "run 1 fold 2"),
+                ("train", 60, "run-1-fold-1"),
+                ("test", 30, "run-1-fold-1"),
+                ("transfer", 25, "run-1-fold-2"),
+                ("transfer", 26, name),
             )
         ],
         "defence.csv": [
@@ -234,7 +235,7 @@ def _write_arrays(folder: Path, chance: np.random.Generator, size: int) -> None:
     np.savez(folder / "saliency.npz", image=originals, perturbed=perturbed, mask=mask, **maps)
     np.savez(
         folder / "universal.npz",
-        epsilons=np.array([1, 2, 4, 8]),
+        epsilons=np.array(["1", "2", "4", "8"]),
         perturbations=np.stack(
             [chance.integers(-e, e + 1, (size, size, 3)).astype(np.int8) for e in (1, 2, 4, 8)]
         ),

@@ -1,7 +1,5 @@
 """The pictures that a run keeps as arrays, as examples to draw."""
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -33,14 +31,13 @@ def _number(arrays: Arrays, name: str, i: int) -> float | None:
     return float(arrays[name][i]) if name in arrays else None
 
 
-def universal_perturbation(run: RunFolder) -> tuple[float, NDArray[np.int16]] | None:
-    """The one of the largest epsilon in universal.npz."""
+def universal_perturbation(run: RunFolder, epsilon: float | None) -> NDArray[np.int16] | None:
+    """The one of `epsilon` in universal.npz, (height, width, 3)."""
     arrays = run.arrays("universal.npz")
-    if not {"epsilons", "perturbations"} <= set(arrays) or not len(arrays["epsilons"]):
+    if not {"epsilons", "perturbations"} <= set(arrays):
         return None
-    epsilons: NDArray[Any] = arrays["epsilons"].astype(float)
-    i = int(np.argmax(epsilons))
-    return float(epsilons[i]), arrays["perturbations"][i].astype(np.int16)
+    kept = dict(zip(arrays["epsilons"].astype(float), arrays["perturbations"], strict=True))
+    return kept[epsilon].astype(np.int16) if epsilon in kept else None
 
 
 def original_of(run: RunFolder, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
@@ -59,6 +56,8 @@ def read_saliency(run: RunFolder) -> list[Example]:
         Example(
             original=kept["image"][i],
             perturbed=kept["perturbed"][i],
+            p_original=_number(kept, "p_original", i),
+            p_perturbed=_number(kept, "p_perturbed", i),
             mask=kept["mask"][i].astype(bool) if "mask" in kept else None,
             maps={m: (kept[f"{m}_before"][i], kept[f"{m}_after"][i]) for m in methods},
         )

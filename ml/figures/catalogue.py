@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
+from ml.evaluation import CalibrationBin, expected_calibration_error
 from ml.figures import arrays, curves, evaluation, explanations, pictures, robustness, rows, style
 from ml.figures.run_folder import RunFolder
 from ml.figures.words import (
@@ -13,6 +14,7 @@ from ml.figures.words import (
     grey_levels,
     percent,
     ratio,
+    telling_epsilon,
     universal_words,
 )
 
@@ -142,9 +144,11 @@ def universal(run: RunFolder) -> Drawing | None:
     points = run.rows("universal.csv", rows.UniversalPoint)
     if not points:
         return None
-    kept = arrays.universal_perturbation(run)
-    perturbation = None if kept is None else kept[1]
-    shown = "" if kept is None else f" Shown is the one within {grey_levels(kept[0])}."
+    epsilon = telling_epsilon(points)
+    perturbation = arrays.universal_perturbation(run, epsilon)
+    shown = ""
+    if epsilon is not None and perturbation is not None:
+        shown = f" Shown is the one within {grey_levels(epsilon)}."
     example = None if perturbation is None else arrays.original_of(run, perturbation.shape)
     return Drawing(
         pictures.draw_universal(points, perturbation, example),
@@ -182,13 +186,14 @@ def roc(run: RunFolder) -> Drawing | None:
 
 
 def calibration(run: RunFolder) -> Drawing | None:
-    bins = run.rows("calibration.csv", rows.CalibrationBin)
+    bins = run.rows("calibration.csv", CalibrationBin)
     if not bins:
         return None
-    error = f"{evaluation.expected_calibration_error(bins):.3f}"
+    error = f"{expected_calibration_error(bins):.3f}"
     return Drawing(
         evaluation.draw_calibration(bins),
-        f"Reliability of the held-out predictions; expected calibration error {error}.",
+        f"Reliability of the held-out predictions of all runs together; their expected calibration "
+        f"error is {error}.",
         f"Reliability diagram with an expected calibration error of {error}.",
     )
 
@@ -227,7 +232,7 @@ def transfer(run: RunFolder) -> Drawing | None:
     points = run.rows("transfer.csv", rows.TransferPoint)
     if not points:
         return None
-    told = "; ".join(f"{robustness.readable(row.network)}: {ratio(row)}" for row in points)
+    told = "; ".join(f"{robustness.network_name(row)}: {ratio(row)}" for row in points)
     return Drawing(
         robustness.draw_transfer(points),
         "The same perturbed images shown to networks that the attack did not know.",

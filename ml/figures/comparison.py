@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ml.figures.evaluation import PAPER_ACCURACY, PAPER_AUC, mean_and_sd, told
-from ml.figures.headlines import minimal_of, universal_of, within
+from ml.figures.headlines import minimal_of, within
 from ml.figures.rows import FoldScore, UniversalPoint
 from ml.figures.run_folder import RunFolder
-from ml.figures.words import grey_levels, ratio
+from ml.figures.words import grey_levels, ratio, telling_epsilon, universal_of
 
 NOT_RUN = "not run"
 
@@ -27,8 +27,7 @@ def beside_the_paper(run: RunFolder) -> list[Beside]:
         accuracy = told(mean_and_sd([row.accuracy for row in scores]))
     linf, l0 = minimal_of(run, "linf"), minimal_of(run, "l0")
     universal = run.rows("universal.csv", UniversalPoint)
-    largest = max((row.epsilon for row in universal), default=0.0)
-    at = f" within L∞ {grey_levels(largest)}" if universal else ""
+    epsilon = telling_epsilon(universal)
     return [
         Beside("AUC-ROC", auc, told(PAPER_AUC)),
         Beside("Accuracy", accuracy, told(PAPER_ACCURACY)),
@@ -49,20 +48,20 @@ def beside_the_paper(run: RunFolder) -> list[Beside]:
         ),
         Beside(
             "One perturbation for all, training images",
-            _universal(universal, "train", largest, at),
+            _universal(universal, "train", epsilon),
             "619 of 702 (88.2 %), budget not told",
         ),
         Beside(
             "One perturbation for all, test images",
-            _universal(universal, "test", largest, at),
+            _universal(universal, "test", epsilon),
             "319 of 376 (84.8 %), budget not told",
         ),
     ]
 
 
-def _universal(rows: list[UniversalPoint], split: str, epsilon: float, at: str) -> str:
+def _universal(rows: list[UniversalPoint], split: str, epsilon: float | None) -> str:
     row = universal_of(rows, split, epsilon)
-    return NOT_RUN if row is None else f"{ratio(row)}{at}"
+    return NOT_RUN if row is None else f"{ratio(row)} within L∞ {grey_levels(row.epsilon)}"
 
 
 def why_they_differ(settings: dict[str, Any], data_name: str, patches: int) -> list[str]:

@@ -8,9 +8,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ml.evaluation import wilson
+from ml.evaluation import CalibrationBin, wilson
 from ml.figures import style
-from ml.figures.rows import CalibrationBin, FoldScore, RocPoint
+from ml.figures.rows import FoldScore, RocPoint
 from ml.figures.run_folder import in_order
 
 
@@ -144,10 +144,3 @@ def filled_bins(rows: Sequence[CalibrationBin]) -> list[tuple[int, float, float]
         for row in rows
         if row.n and row.mean_p is not None and row.share_positive is not None
     ]
-
-
-def expected_calibration_error(rows: Sequence[CalibrationBin]) -> float:
-    """Guo et al. 2017: the mean gap between probability and share, weighted by the bins' sizes."""
-    known = filled_bins(rows)
-    total = sum(n for n, _, _ in known)
-    return sum(n * abs(p - share) for n, p, share in known) / total if total else 0.0

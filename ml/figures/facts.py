@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from ml.experiment import SECTIONS
 from ml.figures.rows import MinimalEpsilon, Prediction
 from ml.figures.run_folder import RunFolder, in_order
 
@@ -23,24 +24,21 @@ Facts = list[tuple[str, str]]
 def all_facts(run: RunFolder) -> dict[str, dict[str, Any]]:
     """Of every step that has its file, and of the run and its first network as a whole."""
     cards = sorted(run.path.glob("folds/*/network.json")) + sorted(run.path.glob("*/network.json"))
-    names = {
-        **{step: f"{step}.json" for step in STEPS},
-        "run": "provenance.json",
-    }
+    names = {"run": "provenance.json", **{step: f"{step}.json" for step in STEPS}}
     if cards:
         names["network"] = str(cards[0].relative_to(run.path))
     return {step: facts for step, name in names.items() if (facts := run.facts(name))}
 
 
 def settings_of(facts: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """The experiment's sections, from the widest file that has them."""
-    merged: dict[str, Any] = {}
-    for name in ("run", "network", *STEPS):
-        kept = facts.get(name, {})
-        for key in ("experiment", "settings"):
-            if isinstance(kept.get(key), dict):
-                merged = {**kept[key], **merged}
-    return merged
+    """The experiment's sections, each from the first file that has it."""
+    sections: dict[str, Any] = {}
+    for kept in facts.values():
+        for origin in (kept, kept.get("experiment"), kept.get("settings")):
+            for name in SECTIONS:
+                if isinstance(origin, dict) and isinstance(origin.get(name), dict):
+                    sections.setdefault(name, origin[name])
+    return {name: sections[name] for name in SECTIONS if name in sections}
 
 
 def first_of(facts: dict[str, dict[str, Any]], *keys: str) -> str:
@@ -118,7 +116,7 @@ def environment(facts: dict[str, dict[str, Any]]) -> Facts:
     told = [
         ("Plainsight", str(code.get("version", ""))),
         ("Commit", commit),
-        ("Seed", first_of(facts, "seed") or str(settings_of(facts).get("seed", ""))),
+        ("Seed", first_of(facts, "seed")),
         ("Python", str(made.get("python", ""))),
         ("Platform", str(made.get("platform", ""))),
         ("Threads", str(made.get("threads", ""))),

@@ -16,7 +16,7 @@ from ml.figures.rows import (
     UniversalPoint,
 )
 from ml.figures.run_folder import RunFolder
-from ml.figures.words import grey_levels, percent, ratio
+from ml.figures.words import grey_levels, percent, ratio, telling_epsilon, universal_of
 
 FOOLED = 0.9
 """From this success rate on, a network counts as one that is always fooled."""
@@ -85,28 +85,22 @@ def _few_pixels(run: RunFolder) -> str:
 
 def _universal(run: RunFolder) -> str:
     rows = run.rows("universal.csv", UniversalPoint)
-    told = []
-    for epsilon in sorted({row.epsilon for row in rows}):
-        split = {name: universal_of(rows, name, epsilon) for name in ("train", "test")}
-        if split["train"] and split["test"]:
-            told.append(
-                f"{ratio(split['test'])} of the unseen test images within "
-                f"{grey_levels(epsilon)} ({percent(split['train'].rate)} of the training images)"
-            )
-    if not told:
+    epsilon = telling_epsilon(rows)
+    train, test = (universal_of(rows, split, epsilon) for split in ("train", "test"))
+    if not train or not test:
         return ""
-    parts = " and ".join(in_order_of_ends(told))
-    return f"One perturbation for all images turns {parts}."
-
-
-def in_order_of_ends(told: list[str]) -> list[str]:
-    """The first and the last, or the only one."""
-    return told if len(told) == 1 else [told[0], told[-1]]
-
-
-def universal_of(rows: list[UniversalPoint], split: str, epsilon: float) -> UniversalPoint | None:
-    """The first such row is of the network that the perturbation was found on."""
-    return next((row for row in rows if (row.split, row.epsilon) == (split, epsilon)), None)
+    least = min(row.epsilon for row in rows)
+    at_least = universal_of(rows, "test", least)
+    smaller = (
+        f"; within {grey_levels(least)}, {ratio(at_least)} of the test images"
+        if at_least and least < test.epsilon
+        else ""
+    )
+    return (
+        f"One perturbation for all images, within L∞ {grey_levels(test.epsilon)}, turns "
+        f"{ratio(test)} of the unseen test images and {ratio(train)} of those that it was made "
+        f"for{smaller}."
+    )
 
 
 def _natural(run: RunFolder) -> str:

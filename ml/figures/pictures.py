@@ -146,19 +146,25 @@ def draw_universal(
 
 
 def _draw_success(axes: Axes, rows: Sequence[UniversalPoint]) -> None:
-    lines = in_order([(row.split, row.network) for row in rows])
-    for i, (split, network) in enumerate(lines):
-        line = [row for row in rows if (row.split, row.network) == (split, network)]
+    """Train and test with their intervals; every other network as a thin line."""
+    looks = {"train": (style.BLUE, "s", "--"), "test": (style.VERMILLION, "o", "-")}
+    for split, (colour, marker, dash) in looks.items():
+        line = sorted((r for r in rows if r.split == split), key=lambda row: row.epsilon)
+        if line:
+            epsilons = [row.epsilon for row in line]
+            label = f"{split} images"
+            band(axes, epsilons, line, colour=colour, marker=marker, dash=dash, label=label)
+    others = in_order([row.network for row in rows if row.split not in looks])
+    for i, network in enumerate(others):
+        line = [row for row in rows if row.network == network and row.split not in looks]
         line.sort(key=lambda row: row.epsilon)
-        several = len({name for _, name in lines}) > 1
-        band(
-            axes,
+        axes.plot(
             [row.epsilon for row in line],
-            line,
-            colour=style.COLOURS[i % len(style.COLOURS)],
-            marker=style.MARKERS[i % len(style.MARKERS)],
-            dash=style.DASHES[i % len(style.DASHES)],
-            label=f"{split}, {network}" if several and network else split,
+            [row.rate for row in line],
+            color=style.GREY,
+            marker=".",
+            linewidth=0.8,
+            label=f"{len(others)} other network{_s(len(others))}" if i == 0 else None,
         )
     style.share_axis(axes)
     style.epsilon_axis(axes, [row.epsilon for row in rows])

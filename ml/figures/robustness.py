@@ -68,13 +68,18 @@ def draw_natural(rows: Sequence[NaturalPoint]) -> Figure:
 def readable(name: str) -> str:
     for norm in NORMS:
         name = name.replace(norm, style.norm_name(norm))
-    return name.replace("_", " ")
+    return name.replace("_", " ").replace("pgd", "PGD")
 
 
 def _whiskers(axes: Axes, rows: Sequence[NaturalPoint], colour: str) -> None:
     energies = [row.l2_rmsd for row in rows]
     axes.vlines(
-        energies, [row.low for row in rows], [row.high for row in rows], colour, linewidth=0.6
+        energies,
+        [row.low for row in rows],
+        [row.high for row in rows],
+        colour,
+        linewidth=0.6,
+        alpha=0.4,
     )
 
 
@@ -85,7 +90,13 @@ def draw_baselines(rows: Sequence[BaselinePoint]) -> Figure:
 
 def draw_transfer(rows: Sequence[TransferPoint]) -> Figure:
     """The same perturbed images, shown to other networks."""
-    return _dots(rows, lambda row: readable(row.network))
+    return _dots(rows, network_name)
+
+
+def network_name(row: TransferPoint) -> str:
+    """With whether it was trained on the very images, where that is known."""
+    seen = {"yes": ", trained on these", "no": "", "unknown": ", other data"}
+    return readable(row.network) + seen.get(row.seen or "no", "")
 
 
 def _dots(rows: Sequence[Point], name: Callable[[Point], str]) -> Figure:
@@ -99,7 +110,9 @@ def _dots(rows: Sequence[Point], name: Callable[[Point], str]) -> Figure:
             points = [row for row in chosen if row.epsilon == epsilon]
             offset = 0.22 * (i - 1)
             heights = [names.index(name(row)) + offset for row in points]
-            _draw_dots(axes, points, heights, i, f"{style.norm_name(norm)} {style.plain(epsilon)}")
+            label = f"{style.norm_name(norm)} {style.plain(epsilon)}"
+            in_float = any(getattr(row, "bits", "8") == "float" for row in points)
+            _draw_dots(axes, points, heights, i, f"{label} (float)" if in_float else label)
         axes.set_title(style.norm_name(norm))
         axes.set_xlim(-0.03, 1.03)
         axes.set_xticks([0, 0.5, 1], ["0 %", "50 %", "100 %"])

@@ -24,17 +24,6 @@ class RocPoint:
 
 
 @dataclass(frozen=True)
-class CalibrationBin:
-    """calibration.csv; `low` and `high` bound the bin; an empty one has no means."""
-
-    low: float
-    high: float
-    n: int
-    mean_p: float | None
-    share_positive: float | None
-
-
-@dataclass(frozen=True)
 class Prediction:
     """predictions.csv"""
 
@@ -93,6 +82,7 @@ class BaselinePoint(Proportion):
     attack: str
     norm: str
     epsilon: float
+    bits: str = "8"
 
 
 @dataclass(frozen=True)

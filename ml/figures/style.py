@@ -18,7 +18,7 @@ from ml.files import whole_file
 BLUE, VERMILLION, GREEN, ORANGE = "#0072B2", "#D55E00", "#009E73", "#E69F00"
 SKY, PURPLE, BLACK, GREY = "#56B4E9", "#CC79A7", "#000000", "#7d898f"
 COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK, GREY)
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "h", "p", "*")
 DASHES = ("-", "--", "-.", ":")
 INK, MUTED, LINE = "#1a2226", "#4c565c", "#d9dfe1"
 FULL_WIDTH, HALF_WIDTH = 7.2, 3.5

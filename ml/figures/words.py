@@ -33,6 +33,22 @@ def curve_words(points: Sequence[CurvePoint]) -> str:
     return "; ".join(told) + "." if told else ""
 
 
+PAPER_UNIVERSAL = 319 / 376
+"""The share of test images that the paper's universal perturbation turns."""
+
+
+def telling_epsilon(points: Sequence[UniversalPoint]) -> float | None:
+    """The smallest that turns as many test images as the paper's, else the largest there is."""
+    enough = [p.epsilon for p in points if p.split == "test" and p.rate >= PAPER_UNIVERSAL]
+    return min(enough, default=max((p.epsilon for p in points), default=None))
+
+
+def universal_of(
+    points: Sequence[UniversalPoint], split: str, epsilon: float | None
+) -> UniversalPoint | None:
+    return next((p for p in points if (p.split, p.epsilon) == (split, epsilon)), None)
+
+
 def universal_words(points: Sequence[UniversalPoint]) -> str:
     told = [
         f"{row.split} at {grey_levels(row.epsilon)}: {ratio(row)}"
