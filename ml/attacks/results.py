@@ -147,7 +147,7 @@ class AttackResults:
         rows = self.rows[number * self.shard_size : (number + 1) * self.shard_size]
         path = images_path(self.folder, number)
         try:
-            with np.load(path) as images:
+            with path.open("rb") as stream, np.load(stream) as images:
                 shard = Shard(rows, images["originals"], images["perturbed"])
         except UNREADABLE as error:
             raise _damaged(self.folder, error) from None
@@ -173,7 +173,7 @@ def write_shard(folder: Path, number: int, shard: Shard, seconds: float) -> None
 
 def seconds_of_shard(folder: Path, number: int) -> float:
     try:
-        with np.load(images_path(folder, number)) as images:
+        with images_path(folder, number).open("rb") as stream, np.load(stream) as images:
             return float(images["seconds"])
     except UNREADABLE as error:
         raise _damaged(folder, error) from None
