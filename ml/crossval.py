@@ -12,9 +12,9 @@ from ml.jobs import Job, report, run_jobs
 from ml.networks import NetworkCard, card_path
 from ml.progress import Update, stage
 from ml.splits import Fold, folds_of
-from ml.steps import once
+from ml.steps import once, read_table
 from ml.table1a import read_judged, write_tables
-from ml.training import finished_training, network_path, train
+from ml.training import EpochLog, finished_training, network_path, train
 
 DECISIVE = ("seed", "data", "network", "training", "crossval")
 
@@ -141,7 +141,7 @@ def _train_all(
     """Refuses folds that were trained with other settings before it trains those that are not."""
     _finished(patches, folds, experiment, out)
     jobs = [fold_job(patches, fold, experiment, fold_folder(out, fold), device) for fold in folds]
-    with stage("training") as update:
+    with stage("patches learned from") as update:
         run_jobs(jobs, engine, progress=_telling_folds(jobs, update))
     return _finished(patches, folds, experiment, out)
 
@@ -180,7 +180,23 @@ def fold_job(
 
 def _telling_folds(jobs: Sequence[Job], update: Update) -> Progress:
     def tell(done: int, total: int) -> None:
-        finished = sum(job.done.exists() for job in jobs)
-        update(done, total, f"{finished} of {len(jobs)} folds trained")
+        unfinished = [job for job in jobs if not job.done.exists()]
+        number = min(len(jobs) - len(unfinished) + 1, len(jobs))
+        told = [f"fold {number} of {len(jobs)}", *_last_epoch(unfinished)]
+        update(done, total, ", ".join(told))
 
     return tell
+
+
+def _last_epoch(unfinished: Sequence[Job]) -> list[str]:
+    """How the first training under way went so far; nothing before the end of its first epoch."""
+    logs = [job.done.with_name("log.csv") for job in unfinished]
+    for log in logs:
+        if log.is_file():
+            last = read_table(log, EpochLog)[-1]
+            return [
+                f"epoch {last.epoch}: loss {last.loss:.3f}",
+                f"held-out AUC {last.held_out_auc:.3f}",
+                f"{last.images_per_second:.1f} images/s",
+            ]
+    return []

@@ -18,6 +18,7 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 import ml.crossval
+import ml.progress
 from ml.cli import main
 from ml.crossval import Crossval, fold_folder, fold_job, run_crossval
 from ml.data import load_patches
@@ -321,6 +322,21 @@ def test_a_fold_sent_elsewhere_gives_the_same_network(finished: Finished, tmp_pa
     assert sent.done.is_file()
     here = fold_folder(finished.out, fold) / "network.safetensors"
     assert sha256_of(sent.done.with_suffix(".safetensors")) == sha256_of(here)
+
+
+def test_progress_tells_the_fold_and_how_its_training_goes(
+    finished: Finished,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(ml.progress, "SECONDS_BETWEEN_LINES", 0)
+    one_run = quick(tmp_path, crossval__runs=1)
+    run_crossval(finished.data, tmp_path / "out", one_run, device="cpu")
+    told = capsys.readouterr().err
+    log = table(tmp_path / "out/folds/run-1-fold-2", "log.csv")
+    assert f"fold 2 of 2, epoch 1: loss {float(log[0]['loss']):.3f}, held-out AUC " in told
+    assert "patches learned from: 48 of 48, fold 2 of 2" in told
 
 
 # The command.
