@@ -163,8 +163,13 @@ class UniversalSettings:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class NaturalSettings:
-    """Changes that nobody makes on purpose, on `limit` patches that are classified correctly."""
+    """Changes that nobody makes on purpose, on `limit` patches that are classified correctly.
 
+    Beside them PGD as in `[attack]`, at the budgets of `linf` and `l2`, in grey levels.
+    """
+
+    linf: Epsilons = ("1", "2", "4")
+    l2: Epsilons = ("0.5", "1", "2", "4")
     limit: Count | None = None
 
 
