@@ -182,12 +182,15 @@ class DefenceSettings:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class ExplainSettings:
-    """`limit` attacked patches for saliency and embedding; the landscape is `grid` x `grid`."""
+    """`limit` attacked patches for saliency and embedding; the landscape is `grid` x `grid`.
+
+    Each point of it is the loss on `landscape_limit` training patches in one batch.
+    """
 
     limit: Count | None = 100
     integration_steps: Count = 32
     grid: Annotated[int, Field(ge=3)] = 21
-    landscape_limit: Count = 128
+    landscape_limit: Annotated[int, Field(ge=2)] = 64
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
