@@ -9,8 +9,11 @@ from ml.commands.attack import attack
 from ml.commands.baselines import baselines
 from ml.commands.batch import batch
 from ml.commands.crossval import crossval
+from ml.commands.embedding import embedding
 from ml.commands.figures import figures
+from ml.commands.landscape import landscape
 from ml.commands.phantom import phantom
+from ml.commands.saliency import saliency
 from ml.commands.train import train
 from ml.errors import MlError
 
@@ -56,7 +59,18 @@ def main() -> None:
     """
 
 
-for command in (phantom, train, crossval, attack, baselines, batch, figures):
+for command in (
+    phantom,
+    train,
+    crossval,
+    attack,
+    baselines,
+    batch,
+    saliency,
+    embedding,
+    landscape,
+    figures,
+):
     main.add_command(command)
 
 if __name__ == "__main__":
