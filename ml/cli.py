@@ -12,9 +12,11 @@ from ml.commands.crossval import crossval
 from ml.commands.embedding import embedding
 from ml.commands.figures import figures
 from ml.commands.landscape import landscape
+from ml.commands.natural import natural
 from ml.commands.phantom import phantom
 from ml.commands.saliency import saliency
 from ml.commands.train import train
+from ml.commands.universal import universal
 from ml.errors import MlError
 
 # Threads that wait for each other by spinning make torch up to eight times slower as soon as
@@ -65,6 +67,8 @@ for command in (
     crossval,
     attack,
     baselines,
+    universal,
+    natural,
     batch,
     saliency,
     embedding,
