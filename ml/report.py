@@ -11,7 +11,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from ml.data import Progress
 from ml.errors import MlError
 from ml.figures import style
-from ml.figures.catalogue import Plan
 from ml.figures.comparison import Beside, beside_the_paper, why_they_differ
 from ml.figures.drawing import Drawn, draw_figures
 from ml.figures.facts import (
@@ -27,6 +26,7 @@ from ml.figures.facts import (
     settings_text,
 )
 from ml.figures.headlines import headlines
+from ml.figures.plan import Plan
 from ml.figures.rows import Perceptibility, SanityCheck
 from ml.figures.run_folder import RunFolder, in_order
 from ml.figures.sheets import Sheet, read_sheet, sheet

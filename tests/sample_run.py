@@ -49,6 +49,22 @@ EPSILONS = {
     "linf": (0.25, 0.5, 1.0, 2.0, 4.0),
 }
 CASES = 24
+OF_STEPS: dict[str, dict[str, Any]] = {
+    "curves": {"considered": 40, "correct": 30},
+    "landscape": {"variance_explained": [0.7, 0.2], "batch_norm": "Batch norm was seen to."},
+    "saliency": {
+        "before_and_after": {
+            "gradient": {
+                "n": 10,
+                "mean_difference": -0.2,
+                "low": -0.22,
+                "high": -0.18,
+                "permutation_p": 0.002,
+            },
+            "grad_cam": None,
+        }
+    },
+}
 Row = Sequence[object]
 
 
@@ -67,7 +83,8 @@ def write_run(folder: Path, *, size: int = 48, seed: int = 0, name: str = "drawn
         _write(folder / table, COLUMNS[table], rows)
     _write_arrays(folder, chance, size)
     for step in STEPS:
-        (folder / f"{step}.json").write_text(json.dumps(_facts(name)), "utf-8")
+        facts = {**_facts(name), **OF_STEPS.get(step, {})}
+        (folder / f"{step}.json").write_text(json.dumps(facts), "utf-8")
     return folder
 
 
@@ -170,7 +187,8 @@ def _natural() -> dict[str, list[Row]]:
         "jpeg": (0.5, 3, (90, 60, 30)),
         "blur": (1.0, 5, (0.5, 1, 2)),
         "stain": (3.0, 4, (0.02, 0.05, 0.1)),
-        "noise_linf": (0.6, 0, (1, 2, 4)),
+        "random_as_pgd_linf": (0.6, 0, (1, 2, 4)),
+        "random_as_pgd_l2": (0.5, 0, (0.5, 1, 2)),
         "pgd_linf": (0.6, 16, (1, 2, 4)),
         "pgd_l2": (0.5, 15, (0.5, 1, 2)),
     }

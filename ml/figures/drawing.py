@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from ml.data import Progress
 from ml.figures import style
-from ml.figures.catalogue import PLANS, Plan
+from ml.figures.catalogue import PLANS
+from ml.figures.plan import Plan
 from ml.figures.run_folder import RunFolder
 
 

@@ -1,22 +1,23 @@
 """A run in plain sentences, each of numbers that its tables hold."""
 
 from collections.abc import Callable
-from statistics import median
+from statistics import fmean, median
 
 from ml.figures import style
 from ml.figures.evaluation import mean_and_sd
 from ml.figures.explanations import mean_shares
-from ml.figures.robustness import is_adversarial, is_random, readable, training_name
+from ml.figures.robustness import readable, training_name
 from ml.figures.rows import (
     DefencePoint,
+    EmbeddingPoint,
     FoldScore,
     MinimalEpsilon,
-    NaturalPoint,
     SaliencyShare,
     UniversalPoint,
 )
 from ml.figures.run_folder import RunFolder
 from ml.figures.words import grey_levels, percent, ratio, telling_epsilon, universal_of
+from ml.matched_energy import NaturalRow, match
 
 FOOLED = 0.9
 """From this success rate on, a network counts as one that is always fooled."""
@@ -32,6 +33,7 @@ def headlines(run: RunFolder) -> list[str]:
         _universal,
         _natural,
         _saliency,
+        _features,
         _defence,
     )
     return [sentence for tell in tellers if (sentence := tell(run))]
@@ -104,24 +106,38 @@ def _universal(run: RunFolder) -> str:
 
 
 def _natural(run: RunFolder) -> str:
-    rows = run.rows("natural.csv", NaturalPoint)
-    attacks = [row for row in rows if is_adversarial(row)]
-    natural = [row for row in rows if not is_adversarial(row) and not is_random(row)]
-    if not attacks or not natural:
+    """Of the attack that turns most, with the least energy."""
+    matched = match(run.rows("natural.csv", NaturalRow))
+    if not matched:
         return ""
-    attack = min(attacks, key=lambda row: (-row.rate, row.l2_rmsd))
-    nearest = min(natural, key=lambda row: (abs(row.l2_rmsd - attack.l2_rmsd), row.change))
-    worst = max(natural, key=lambda row: (row.rate, -row.l2_rmsd))
+    attack = min(matched, key=lambda row: (-row.rate, row.l2_rmsd))
+    told = (
+        f"{readable(attack.change)} within {grey_levels(attack.level)} (RMS difference "
+        f"{attack.l2_rmsd:.2g}) turns {percent(attack.rate)} of the images, and random noise as "
+        f"strong {percent(attack.random_rate)}"
+    )
+    if attack.natural_rate is None:
+        return f"{told}; no natural change that was tried has so much energy."
+    worst = max(attack.natural, key=lambda peer: peer.rate)
     return (
-        f"At an RMS difference of {attack.l2_rmsd:.2g} grey levels the attack turns "
-        f"{ratio(attack)}; the natural change nearest in energy ({_told(nearest)}) turns "
-        f"{ratio(nearest)}, and the most harmful one ({_told(worst)}) {ratio(worst)}."
+        f"{told}; natural changes of that energy or more, each at its mildest such level, turn "
+        f"{percent(attack.natural_rate)} on average, the most harmful ({readable(worst.change)} "
+        f"{style.plain(worst.level)}, RMS difference {worst.l2_rmsd:.2g}) {percent(worst.rate)}."
     )
 
 
-def _told(row: NaturalPoint) -> str:
-    level = f" {row.level}" if row.level else ""
-    return f"{readable(row.change)}{level}, RMS difference {row.l2_rmsd:.2g}"
+def _features(run: RunFolder) -> str:
+    shares = [
+        row.neighbour_share
+        for row in run.rows("embedding.csv", EmbeddingPoint)
+        if row.group.startswith("adversarial") and row.neighbour_share is not None
+    ]
+    if not shares:
+        return ""
+    return (
+        f"Among the features, {percent(fmean(shares))} of the nearest unperturbed patches of an "
+        "adversarial image are of the class that the network gives it, not of its own."
+    )
 
 
 def _saliency(run: RunFolder) -> str:

@@ -1,7 +1,7 @@
 """Beside the attack: natural changes, other attacks, other networks, and the defence."""
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,52 +12,28 @@ from ml.figures.curves import NORMS, band
 from ml.figures.rows import (
     BaselinePoint,
     DefencePoint,
-    NaturalPoint,
     Proportion,
     TransferPoint,
 )
 from ml.figures.run_folder import in_order
+from ml.matched_energy import ATTACK, RANDOM, NaturalRow
 
-ADVERSARIAL, RANDOM = ("pgd", "adversarial"), ("random",)
 Point = TypeVar("Point", BaselinePoint, TransferPoint)
 
 
-def is_adversarial(row: NaturalPoint) -> bool:
-    return row.change.lower().startswith(ADVERSARIAL)
-
-
-def is_random(row: NaturalPoint) -> bool:
-    """Noise of an attack's size, which no scanner makes."""
-    return row.change.lower().startswith(RANDOM)
-
-
-def draw_natural(rows: Sequence[NaturalPoint]) -> Figure:
-    """Share changed against energy; what an attack needs stands on the same axis."""
+def draw_natural(rows: Sequence[NaturalRow]) -> Figure:
+    """Share changed against energy; attacks, and noise as strong, stand on the same axis."""
     figure = style.new_figure(height=3.6)
     axes = figure.subplots()
     changes = in_order([row.change for row in rows])
-    natural = [change for change in changes if not change.lower().startswith(ADVERSARIAL)]
+    natural = [change for change in changes if not change.startswith((ATTACK, RANDOM))]
     for change in changes:
         line = sorted((r for r in rows if r.change == change), key=lambda row: row.l2_rmsd)
-        if change in natural:
-            i = natural.index(change)
-            colour = style.COLOURS[i % len(style.COLOURS)]
-            marker = style.MARKERS[i % len(style.MARKERS)]
-            width, dash = 1.0, style.DASHES[(i // len(style.COLOURS)) % len(style.DASHES)]
-        else:
-            colour, marker = style.BLACK, "*" if "linf" in change.lower() else "X"
-            width, dash = 2.2, "-" if "linf" in change.lower() else "--"
-        _whiskers(axes, line, colour)
-        axes.plot(
-            [row.l2_rmsd for row in line],
-            [row.rate for row in line],
-            color=colour,
-            marker=marker,
-            markersize=4 if change in natural else 7,
-            linewidth=width,
-            linestyle=dash,
-            label=readable(change),
-        )
+        look = _natural_look(natural.index(change)) if change in natural else _attack_look(change)
+        energies, rates = [row.l2_rmsd for row in line], [row.rate for row in line]
+        bounds = [row.low for row in line], [row.high for row in line]
+        axes.vlines(energies, *bounds, look["color"], linewidth=0.6, alpha=0.4)
+        axes.plot(energies, rates, label=readable(change), **look)
     style.share_axis(axes, "share of images whose class changes")
     style.epsilon_axis(axes, [row.l2_rmsd for row in rows])
     axes.set_xlabel("energy of the change: RMS difference (grey levels)")
@@ -65,22 +41,32 @@ def draw_natural(rows: Sequence[NaturalPoint]) -> Figure:
     return figure
 
 
+def _natural_look(i: int) -> dict[str, Any]:
+    return {
+        "color": style.COLOURS[i % len(style.COLOURS)],
+        "marker": style.MARKERS[i % len(style.MARKERS)],
+        "linestyle": style.DASHES[i // len(style.COLOURS) % len(style.DASHES)],
+        "linewidth": 1.0,
+    }
+
+
+def _attack_look(change: str) -> dict[str, Any]:
+    """Attacks in black, noise in grey; full lines for Linf, dashed ones for L2."""
+    is_attack, is_linf = change.startswith(ATTACK), change.endswith("linf")
+    return {
+        "color": style.BLACK if is_attack else style.GREY,
+        "marker": "*" if is_linf else "X",
+        "markersize": 7 if is_attack else 5,
+        "linestyle": "-" if is_linf else "--",
+        "linewidth": 2.2 if is_attack else 1.2,
+    }
+
+
 def readable(name: str) -> str:
     for norm in NORMS:
         name = name.replace(norm, style.norm_name(norm))
+    name = name.replace("random_as_", "noise as strong as ")
     return name.replace("_", " ").replace("pgd", "PGD")
-
-
-def _whiskers(axes: Axes, rows: Sequence[NaturalPoint], colour: str) -> None:
-    energies = [row.l2_rmsd for row in rows]
-    axes.vlines(
-        energies,
-        [row.low for row in rows],
-        [row.high for row in rows],
-        colour,
-        linewidth=0.6,
-        alpha=0.4,
-    )
 
 
 def draw_baselines(rows: Sequence[BaselinePoint]) -> Figure:

@@ -1,4 +1,7 @@
-"""What the figures read of a run's tables: of each, the columns that are drawn."""
+"""What the figures read of a run's tables: of each, the columns that are drawn.
+
+Not the rows of the steps themselves, which could not be read without loading what made them.
+"""
 
 from dataclasses import dataclass
 
@@ -111,18 +114,6 @@ class UniversalPoint(Proportion):
     epsilon: float
     split: str
     network: str | None
-
-
-@dataclass(frozen=True)
-class NaturalPoint(Proportion):
-    """natural.csv"""
-
-    change: str
-    level: str | None
-    l1_mad: float
-    l2_rmsd: float
-    linf: float
-    ssim: float
 
 
 @dataclass(frozen=True)

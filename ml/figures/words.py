@@ -1,6 +1,7 @@
 """Numbers of a run as words, the same in captions and in the report."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from ml.figures import style
 from ml.figures.explanations import GROUPS, neighbour_shares
@@ -60,8 +61,24 @@ def universal_words(points: Sequence[UniversalPoint]) -> str:
 
 def embedding_words(points: Sequence[EmbeddingPoint]) -> str:
     told = [
-        f"{GROUPS[group][0]}: {percent(share)}"
+        f"{GROUPS[group][0]} {percent(share)}"
         for group, share in neighbour_shares(points).items()
         if group in GROUPS
     ]
-    return f"Mean neighbour share of {'; of '.join(told)}." if told else ""
+    if not told:
+        return ""
+    return (
+        "Share of the nearest unperturbed images, among the features, that have the class which "
+        f"the network gives: {', '.join(told)}."
+    )
+
+
+def paired_words(test: dict[str, Any] | None) -> str:
+    """Of a paired test as saliency.json tells it."""
+    if not test:
+        return ""
+    points = [f"{100 * test[name]:+.1f}" for name in ("mean_difference", "low", "high")]
+    return (
+        f" (difference {points[0]} points, 95 % interval {points[1]} to {points[2]}; "
+        f"p = {test['permutation_p']:.2g} by permutation of {test['n']} pairs)"
+    )

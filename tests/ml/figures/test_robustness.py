@@ -7,8 +7,9 @@ from matplotlib.axes import Axes
 
 from ml.evaluation import wilson
 from ml.figures.robustness import draw_baselines, draw_defence, draw_natural, draw_transfer
-from ml.figures.rows import BaselinePoint, DefencePoint, NaturalPoint, TransferPoint
+from ml.figures.rows import BaselinePoint, DefencePoint, TransferPoint
 from ml.figures.style import house_style
+from ml.matched_energy import NaturalRow
 
 
 @pytest.fixture(autouse=True)
@@ -21,8 +22,21 @@ def of(successes: int) -> tuple[int, int, float, float, float]:
     return 20, successes, successes / 20, *wilson(successes, 20)
 
 
-def natural(change: str, rmsd: float, successes: int) -> NaturalPoint:
-    return NaturalPoint(*of(successes), change, "1", rmsd / 2, rmsd, 9, 0.9)
+def natural(change: str, rmsd: float, successes: int) -> NaturalRow:
+    n, count, rate, low, high = of(successes)
+    return NaturalRow(
+        change=change,
+        level=1.0,
+        n=n,
+        successes=count,
+        rate=rate,
+        low=low,
+        high=high,
+        l1_mad=rmsd / 2,
+        l2_rmsd=rmsd,
+        linf=9.0,
+        ssim=0.9,
+    )
 
 
 def defended(method: str, epsilon: float, successes: int, bits: str = "8") -> DefencePoint:
@@ -98,6 +112,6 @@ def test_the_defence_is_drawn_in_8_bits_with_clean_accuracy_at_0() -> None:
     assert drawn["adversarial training for free"] == [(1, 0.2)]
     lines: list[Any] = list(accuracies.get_lines())
     standard, free = lines
-    np.testing.assert_allclose(standard.get_xydata(), [[0, 0.8], [1, 0.4], [2, 0]])
-    np.testing.assert_allclose(free.get_xydata(), [[0, 0.8], [1, 0.64]])
+    np.testing.assert_allclose(standard.get_xydata(), [(0.0, 0.8), (1.0, 0.4), (2.0, 0.0)])
+    np.testing.assert_allclose(free.get_xydata(), [(0.0, 0.8), (1.0, 0.64)])
     assert not rest
