@@ -14,7 +14,8 @@ from ml.progress import Update, stage
 from ml.splits import Fold, folds_of
 from ml.steps import once, read_table
 from ml.table1a import read_judged, write_tables
-from ml.training import EpochLog, finished_training, network_path, train
+from ml.training import finished_training, network_path, train
+from ml.training_log import EpochLog
 
 DECISIVE = ("seed", "data", "network", "training", "crossval")
 
@@ -100,6 +101,7 @@ def train_fold(
         split=(fold.training, fold.held_out),
         fold=_name(fold, experiment),
         keep_epochs=(fold.run, fold.fold) == (1, 1),
+        device=choose_device(device),
     )
 
 

@@ -9,25 +9,24 @@ from typing import Any
 
 import safetensors.torch
 import torch
-import torchvision
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 from safetensors import SafetensorError
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
-from torchvision.models.resnet import BasicBlock
 
 from ml.architectures import build_body, head_name, mean_and_std, take_weights
 from ml.data import Source
+from ml.devices import autocast, device_of
 from ml.errors import MlError
 from ml.files import sha256_of, whole_file
+from ml.rewriting import rewrite
 
 
 class PixelNetwork(nn.Module):
     """Two logits (no tumour, tumour) for pixels in [0, 1], (batch, 3, height, width)."""
 
     mean: Tensor
-    std: Tensor
+    std: Tensor | None
 
     def __init__(self, architecture: str = "resnet18") -> None:
         super().__init__()
@@ -38,7 +37,8 @@ class PixelNetwork(nn.Module):
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
 
     def forward(self, pixels: Tensor) -> Tensor:
-        logits: Tensor = self.body((pixels - self.mean) / self.std)
+        centred = pixels - self.mean
+        logits: Tensor = self.body(centred if self.std is None else centred / self.std)
         return logits
 
     @property
@@ -118,7 +118,9 @@ def save_weights(network: PixelNetwork, path: Path) -> None:
     path.write_bytes(safetensors.torch.save(state))
 
 
-def load_network(path: Path) -> tuple[PixelNetwork, NetworkCard]:
+def load_network(
+    path: Path, device: torch.device | str = "cpu"
+) -> tuple[PixelNetwork, NetworkCard]:
     """In eval mode; refuses weights that are not those the card was written for."""
     card = load_card(path)
     if not path.is_file():
@@ -133,7 +135,7 @@ def load_network(path: Path) -> tuple[PixelNetwork, NetworkCard]:
         network.load_state_dict(safetensors.torch.load_file(path))
     except (RuntimeError, SafetensorError) as error:
         raise MlError(f"{path} holds no {card.architecture} ({error}); train anew.") from None
-    return network.eval().to(memory_format=torch.channels_last), card
+    return network.eval().to(device).to(memory_format=torch.channels_last), card
 
 
 def load_card(weights: Path) -> NetworkCard:
@@ -153,33 +155,19 @@ def load_card(weights: Path) -> NetworkCard:
 
 
 def attack_view(network: PixelNetwork) -> PixelNetwork:
-    """The same function, faster to take gradients of: frozen, batch norm in the convolutions."""
+    """The same function, faster to take input gradients of; its weights are frozen."""
     view = copy.deepcopy(network).eval().requires_grad_(False)
-    for module in view.modules():
-        match module:
-            case BasicBlock():
-                _fold(module, "conv1", "bn1")
-                _fold(module, "conv2", "bn2")
-                if module.downsample is not None:
-                    module.downsample = nn.Sequential(fuse_conv_bn_eval(*module.downsample))
-            case torchvision.models.ResNet():
-                _fold(module, "conv1", "bn1")
-            case _:
-                pass
+    if view.std is not None and rewrite(view.body, view.std):
+        view.std = None
     return view.to(memory_format=torch.channels_last)
-
-
-def _fold(module: nn.Module, convolution: str, norm: str) -> None:
-    folded = fuse_conv_bn_eval(getattr(module, convolution), getattr(module, norm))
-    setattr(module, convolution, folded)
-    setattr(module, norm, nn.Identity())
 
 
 def in_bf16(network: PixelNetwork) -> Callable[[Tensor], Tensor]:
     """For searching only; slower than fp32 on a CPU that has no bf16 units."""
+    device = device_of(network)
 
     def forward(pixels: Tensor) -> Tensor:
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast(device, "bf16"):
             logits: Tensor = network(pixels)
             return logits
 

@@ -1,11 +1,9 @@
 """Trains a network; the same seed and number of threads give the same one to the last bit."""
 
-import csv
-import math
 import shutil
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +11,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import cross_entropy
-from torch.optim import Adadelta, AdamW, Optimizer
 
-from ml.data import Patches, Source
-from ml.splits import split_holdout
+from ml.data import Patches
 from ml.errors import MlError
 from ml.evaluation import measure_predictions, p_positive
-from ml.experiment import Experiment, TrainingSettings
+from ml.experiment import Experiment
 from ml.files import whole_file
+from ml.learning import Labelled, Learner, learn_epoch, optimizer_for
 from ml.networks import (
     NetworkCard,
     PixelNetwork,
@@ -33,33 +29,24 @@ from ml.networks import (
 )
 from ml.progress import Update
 from ml.provenance import provenance, utc_now
-from ml.quantize import pixels_from_grey_levels, tensor_from_images
+from ml.quantize import tensor_from_images
+from ml.splits import split_holdout
+from ml.training_log import EpochLog, tensorboard_teller, write_log, write_predictions
 
-Fold = Mapping[str, int | str]
+FoldName = Mapping[str, int | str]
 """Names one split of a cross-validation, with all that decides which patches it holds out."""
 
-WARM_UP = 0.3
-"""The share of a one-cycle schedule in which the learning rate rises."""
+Indices = NDArray[np.int64]
+VALIDATION_SHARE = 1 / 5
 
 
 @dataclass(frozen=True)
-class EpochLog:
-    """One line of log.csv. The held-out AUC is only told: nothing is chosen by it."""
+class Best:
+    """The network of the epoch with the best AUC on the patches set aside for early stopping."""
 
     epoch: int
-    loss: float
-    held_out_auc: float
-    learning_rate: float
-    images_per_second: float
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Labelled:
-    """Images in memory, uint8 (n, 3, height, width), and their labels (n,)."""
-
-    images: Tensor
-    labels: Tensor
+    auc: float
+    network: dict[str, Tensor]
 
 
 @dataclass
@@ -67,13 +54,28 @@ class Run:
     """A training under way."""
 
     settings: dict[str, Any]
-    network: PixelNetwork
-    optimizer: Optimizer
+    learner: Learner
     log: list[EpochLog]
+    best: Best | None = None
+
+    @property
+    def is_over(self) -> bool:
+        patience = self.learner.settings.early_stopping
+        waited = len(self.log) - self.best.epoch if self.best else 0
+        return len(self.log) >= self.learner.epochs or (patience > 0 and waited >= patience)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """`to_stop_by` is there for early stopping only."""
+
+    to_learn: Labelled
+    to_stop_by: Labelled | None
+    to_judge: Labelled
 
 
 def training_settings(
-    experiment: Experiment, patches: Patches, fold: Fold | None = None
+    experiment: Experiment, patches: Patches, fold: FoldName | None = None
 ) -> dict[str, Any]:
     """All that decides what the network becomes, ready for JSON."""
     settings = asdict(experiment)
@@ -91,7 +93,7 @@ def _unfinished_path(out: Path) -> Path:
 
 
 def finished_training(
-    experiment: Experiment, patches: Patches, out: Path, fold: Fold | None = None
+    experiment: Experiment, patches: Patches, out: Path, fold: FoldName | None = None
 ) -> NetworkCard | None:
     """The card of the network in `out` if there is one; refuses one of other settings or data."""
     if not card_path(network_path(out)).is_file():
@@ -105,7 +107,8 @@ def forget_training(out: Path) -> None:
     """So that the next training in `out` starts from nothing."""
     for path in (card_path(network_path(out)), network_path(out), _unfinished_path(out)):
         path.unlink(missing_ok=True)
-    shutil.rmtree(out / "epochs", ignore_errors=True)
+    for folder in ("epochs", "tensorboard"):
+        shutil.rmtree(out / folder, ignore_errors=True)
 
 
 def train(
@@ -114,9 +117,11 @@ def train(
     out: Path,
     progress: Update,
     *,
-    split: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None,
-    fold: Fold | None = None,
+    split: tuple[Indices, Indices] | None = None,
+    fold: FoldName | None = None,
     keep_epochs: bool = False,
+    tensorboard: bool = False,
+    device: torch.device | str = "cpu",
 ) -> NetworkCard:
     """Writes network, card, log and predictions to `out`; goes on where it was interrupted.
 
@@ -124,32 +129,69 @@ def train(
     keeps the weights before and after each epoch as epochs/epoch-NNN.safetensors.
     """
     training, held_out = split or split_holdout(patches, seed=experiment.seed)
-    run = _start_or_continue(experiment, training_settings(experiment, patches, fold), out)
+    parts = _parts(patches, training, held_out, experiment)
+    settings = training_settings(experiment, patches, fold)
+    run = _start_or_continue(experiment, settings, out, torch.device(device))
+    _refuse_size(run.learner.network, parts.to_judge)
+    tell = tensorboard_teller(out / "tensorboard", len(run.log)) if tensorboard else None
     if keep_epochs and not run.log:
         _keep_epoch(run, out)
-    to_learn, to_judge = _in_memory(patches, training), _in_memory(patches, held_out)
-    note = ""
-    for epoch in range(len(run.log) + 1, experiment.training.epochs + 1):
-        began = time.monotonic()
-        loss = _train_epoch(run, experiment, epoch, to_learn, progress, note)
-        learned = time.monotonic()
-        probabilities = p_positive(run.network, to_judge.images)
-        auc = measure_predictions(to_judge.labels.numpy(), probabilities).auc
-        speed = len(training) / (learned - began)
-        rate = run.optimizer.param_groups[0]["lr"]
-        run.log.append(EpochLog(epoch, loss, auc, rate, speed, time.monotonic() - began))
-        note = f"loss {loss:.3f}, held-out AUC {auc:.3f}, {speed:.1f} images/s"
+    while not run.is_over:
+        line = _next_epoch(run, parts, progress)
+        if tell is not None:
+            tell(line)
         if keep_epochs:
             _keep_epoch(run, out)
         _keep(run, out)
-    probabilities = p_positive(run.network, to_judge.images)
+    return _finish(run, patches, held_out, parts.to_judge, out)
+
+
+def _next_epoch(run: Run, parts: Parts, progress: Update) -> EpochLog:
+    learner, epoch, began = run.learner, len(run.log) + 1, time.monotonic()
+    last = f", {run.log[-1]}" if run.log else ""
+    note = f"epoch {epoch} of {learner.epochs}{last}"
+
+    def tell(done: int, total: int) -> None:
+        progress(done, total, note)
+
+    loss = learn_epoch(learner, epoch, parts.to_learn, tell)
+    learned = time.monotonic()
+    validation_auc = None
+    if parts.to_stop_by is not None:
+        validation_auc = _auc(learner.network, parts.to_stop_by)
+        if run.best is None or validation_auc > run.best.auc:
+            state = {name: v.clone() for name, v in learner.network.state_dict().items()}
+            run.best = Best(epoch, validation_auc, state)
+    line = EpochLog(
+        epoch=epoch,
+        loss=loss,
+        held_out_auc=_auc(learner.network, parts.to_judge),
+        learning_rate=learner.optimizer.param_groups[0]["lr"],
+        images_per_second=len(parts.to_learn.images) * learner.passes / (learned - began),
+        seconds=time.monotonic() - began,
+        validation_auc=validation_auc,
+    )
+    run.log.append(line)
+    return line
+
+
+def _auc(network: PixelNetwork, judged: Labelled) -> float:
+    return measure_predictions(judged.labels.numpy(), p_positive(network, judged.images)).auc
+
+
+def _finish(
+    run: Run, patches: Patches, held_out: Indices, to_judge: Labelled, out: Path
+) -> NetworkCard:
+    network = run.learner.network
+    if run.best is not None:
+        network.load_state_dict(run.best.network)
+    probabilities = p_positive(network, to_judge.images)
     sources = [patches.sources[i] for i in held_out]
-    _write_predictions(out / "predictions.csv", sources, to_judge.labels, probabilities)
-    card = save_network(
-        run.network,
-        network_path(out),
-        lambda file_sha256: NetworkCard(
-            architecture=experiment.network.architecture,
+    write_predictions(out / "predictions.csv", sources, to_judge.labels, probabilities)
+
+    def describe(file_sha256: str) -> NetworkCard:
+        return NetworkCard(
+            architecture=network.architecture,
             file_sha256=file_sha256,
             created_at=utc_now(),
             data_name=patches.name,
@@ -159,64 +201,32 @@ def train(
             metrics=asdict(measure_predictions(to_judge.labels.numpy(), probabilities)),
             seconds=sum(line.seconds for line in run.log),
             provenance=provenance(),
-        ),
-    )
+        )
+
+    card = save_network(network, network_path(out), describe)
     _unfinished_path(out).unlink()
     return card
 
 
-def learning_rate_at(settings: TrainingSettings, share: float) -> float:
-    """`share` of all steps done; one-cycle follows Smith and Topin 2017, arXiv:1708.07120."""
-    match settings.schedule:
-        case "constant":
-            return settings.learning_rate
-        case "one-cycle" if share < WARM_UP:
-            return settings.learning_rate * (1 - math.cos(math.pi * share / WARM_UP)) / 2
-        case "one-cycle":
-            falling = (share - WARM_UP) / (1 - WARM_UP)
-            return settings.learning_rate * (1 + math.cos(math.pi * falling)) / 2
+def _parts(patches: Patches, training: Indices, held_out: Indices, experiment: Experiment) -> Parts:
+    to_stop_by = None
+    if experiment.training.early_stopping:
+        training, aside = _set_aside(patches, training, experiment.seed)
+        to_stop_by = _in_memory(patches, aside)
+    return Parts(_in_memory(patches, training), to_stop_by, _in_memory(patches, held_out))
 
 
-def augment(image: Tensor, symmetry: int) -> Tensor:
-    """One of the eight symmetries of a square (0 to 7; 0 changes nothing) of (3, side, side)."""
-    turned = torch.rot90(image, symmetry % 4, dims=(1, 2))
-    return turned.flip(2) if symmetry >= 4 else turned
+def _set_aside(patches: Patches, training: Indices, seed: int) -> tuple[Indices, Indices]:
+    """Parts the training patches in two, by groups and whatever folds the data have."""
+    chosen = [patches.entries[i] for i in training]
+    entries = tuple(replace(p, source=replace(p.source, fold="")) for p in chosen)
+    learn, aside = split_holdout(
+        replace(patches, entries=entries), seed=seed, share=VALIDATION_SHARE
+    )
+    return training[learn], training[aside]
 
 
-def _train_epoch(
-    run: Run,
-    experiment: Experiment,
-    epoch: int,
-    to_learn: Labelled,
-    progress: Update,
-    note: str,
-) -> float:
-    """The mean loss. Order and augmentation come from seed and epoch, so resuming needs neither."""
-    settings = experiment.training
-    chance = np.random.default_rng([experiment.seed, epoch])
-    order = chance.permutation(len(to_learn.images))
-    symmetries = chance.integers(8 if settings.augmentation else 1, size=len(order))
-    batches = np.array_split(order, math.ceil(len(order) / settings.batch_size))
-    steps_before, steps = (epoch - 1) * len(batches), settings.epochs * len(batches)
-    told = f"epoch {epoch} of {settings.epochs}" + (f", {note}" if note else "")
-    run.network.train()
-    total_loss = 0.0
-    for step, batch in enumerate(batches, start=steps_before):
-        progress(step, steps, told)
-        for group in run.optimizer.param_groups:
-            group["lr"] = learning_rate_at(settings, (step + 0.5) / steps)
-        images = torch.stack([augment(to_learn.images[i], int(symmetries[i])) for i in batch])
-        logits = run.network(pixels_from_grey_levels(images))
-        loss = cross_entropy(logits, to_learn.labels[batch])
-        run.optimizer.zero_grad()
-        torch.autograd.backward(loss)
-        run.optimizer.step()
-        total_loss += loss.item() * len(batch)
-    progress(steps_before + len(batches), steps, told)
-    return total_loss / len(order)
-
-
-def _in_memory(patches: Patches, indices: NDArray[np.int64]) -> Labelled:
+def _in_memory(patches: Patches, indices: Indices) -> Labelled:
     images = tensor_from_images(patches.images(indices))
     height, width = images.shape[2:]
     if height != width:
@@ -224,67 +234,61 @@ def _in_memory(patches: Patches, indices: NDArray[np.int64]) -> Labelled:
     return Labelled(images, torch.from_numpy(patches.labels[indices]))
 
 
-def _start_or_continue(experiment: Experiment, settings: dict[str, Any], out: Path) -> Run:
+def _refuse_size(network: PixelNetwork, judged: Labelled) -> None:
+    """Some networks take images of one size only, or none below one."""
+    try:
+        p_positive(network, judged.images[:1])
+    except (RuntimeError, AssertionError, ValueError) as error:
+        side, first_line = judged.images.shape[-1], str(error).partition("\n")[0]
+        raise MlError(
+            f"{network.architecture} takes no images of {side} x {side} pixels ({first_line}); "
+            "set data.size, for instance to 224."
+        ) from None
+
+
+def _start_or_continue(
+    experiment: Experiment, settings: dict[str, Any], out: Path, device: torch.device
+) -> Run:
     unfinished = _unfinished_path(out)
     if not unfinished.is_file():
-        network = build_network(
-            experiment.network.weights,
-            seed=experiment.seed,
-            architecture=experiment.network.architecture,
-        )
-        return Run(settings, network, _optimizer(experiment.training, network), [])
+        return Run(settings, _learner(experiment, experiment.network.weights, device), [])
     try:
-        kept = torch.load(unfinished, weights_only=True)
+        kept = torch.load(unfinished, weights_only=True, map_location=device)
     except Exception:  # noqa: BLE001 (torch.load raises many kinds, all meaning the same)
         raise MlError(f"{unfinished} is damaged; start over with --fresh.") from None
     _refuse_other_settings(out, kept["settings"], settings)
-    network = build_network(
-        "none", seed=experiment.seed, architecture=experiment.network.architecture
-    )
-    network.load_state_dict(kept["network"])
-    optimizer = _optimizer(experiment.training, network)
-    optimizer.load_state_dict(kept["optimizer"])
-    return Run(settings, network, optimizer, [EpochLog(**line) for line in kept["log"]])
+    learner = _learner(experiment, "none", device)
+    learner.network.load_state_dict(kept["network"])
+    learner.optimizer.load_state_dict(kept["optimizer"])
+    learner.perturbation = kept["perturbation"]
+    best = None if kept["best"] is None else Best(**kept["best"])
+    return Run(settings, learner, [EpochLog(**line) for line in kept["log"]], best)
 
 
-def _optimizer(settings: TrainingSettings, network: PixelNetwork) -> Optimizer:
-    rate, decay = settings.learning_rate, settings.weight_decay
-    match settings.optimizer:
-        case "adadelta":
-            return Adadelta(network.parameters(), lr=rate, weight_decay=decay)
-        case "adamw":
-            return AdamW(network.parameters(), lr=rate, weight_decay=decay)
+def _learner(experiment: Experiment, weights: str, device: torch.device) -> Learner:
+    architecture = experiment.network.architecture
+    network = build_network(weights, seed=experiment.seed, architecture=architecture).to(device)
+    optimizer = optimizer_for(experiment.training, network)
+    return Learner(network, optimizer, experiment.training, experiment.seed)
 
 
 def _keep(run: Run, out: Path) -> None:
-    log = [asdict(line) for line in run.log]
     state = {
         "settings": run.settings,
-        "network": run.network.state_dict(),
-        "optimizer": run.optimizer.state_dict(),
-        "log": log,
+        "network": run.learner.network.state_dict(),
+        "optimizer": run.learner.optimizer.state_dict(),
+        "perturbation": run.learner.perturbation,
+        "log": [asdict(line) for line in run.log],
+        "best": None if run.best is None else vars(run.best),
     }
     with whole_file(_unfinished_path(out)) as beside:
         torch.save(state, beside)
-    with whole_file(out / "log.csv") as beside, beside.open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, [f.name for f in fields(EpochLog)])
-        writer.writeheader()
-        writer.writerows(log)
+    write_log(out / "log.csv", run.log)
 
 
 def _keep_epoch(run: Run, out: Path) -> None:
     with whole_file(out / "epochs" / f"epoch-{len(run.log):03}.safetensors") as beside:
-        save_weights(run.network, beside)
-
-
-def _write_predictions(
-    path: Path, sources: Sequence[Source], labels: Tensor, probabilities: NDArray[np.float64]
-) -> None:
-    with whole_file(path) as beside, beside.open("w", newline="") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(["data_set", "fold", "index", "truth", "p_positive"])
-        for source, label, p in zip(sources, labels.tolist(), probabilities, strict=True):
-            writer.writerow([source.data_set, source.fold, source.index, label, float(p)])
+        save_weights(run.learner.network, beside)
 
 
 def _refuse_other_settings(out: Path, theirs: dict[str, Any], ours: dict[str, Any]) -> None:

@@ -21,6 +21,14 @@ def data_option(command: Callable[..., None]) -> Callable[..., None]:
     return click.option("--data", type=PathArgument(), required=True, help=told)(command)
 
 
+def device_option(command: Callable[..., None]) -> Callable[..., None]:
+    told = "Where to compute; auto takes CUDA, else MPS, else the CPU."
+    choice = click.Choice(["auto", "cpu", "cuda", "mps"])
+    return click.option("--device", type=choice, default="auto", show_default=True, help=told)(
+        command
+    )
+
+
 def tell(as_json: bool, outcome: dict[str, Any], sentence: str) -> None:
     click.echo(json.dumps(outcome) if as_json else sentence)
 

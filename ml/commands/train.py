@@ -4,7 +4,14 @@ from pathlib import Path
 
 import click
 
-from ml.commands.common import PathArgument, data_option, given, json_option, tell
+from ml.commands.common import (
+    PathArgument,
+    data_option,
+    device_option,
+    given,
+    json_option,
+    tell,
+)
 
 
 @click.command()
@@ -15,6 +22,9 @@ from ml.commands.common import PathArgument, data_option, given, json_option, te
 @click.option("--epochs", type=int)
 @click.option("--seed", type=int, help="Decides the split, the first weights and the order.")
 @click.option("--tissue", help="Only this tissue. [default: Breast where PanNuke has it]")
+@device_option
+@click.option("--keep-epochs", is_flag=True, help="Keep the weights of every epoch in OUT/epochs.")
+@click.option("--tensorboard", is_flag=True, help="Tell TensorBoard too, in OUT/tensorboard.")
 @click.option("--fresh", is_flag=True, help="Replace what OUT holds from an earlier training.")
 @json_option
 def train(
@@ -25,6 +35,9 @@ def train(
     epochs: int | None,
     seed: int | None,
     tissue: str | None,
+    device: str,
+    keep_epochs: bool,
+    tensorboard: bool,
     fresh: bool,
     as_json: bool,
 ) -> None:
@@ -32,7 +45,8 @@ def train(
 
     EXPERIMENT is a TOML file such as experiments/paper.toml, whose values apply without one.
     Writes network.safetensors, network.json, log.csv and predictions.csv (held-out patches).
-    The held-out patches choose nothing: the network is that of the last epoch.
+    The held-out patches choose nothing: the network is that of the last epoch, or with
+    training.early_stopping that of the best one on patches set aside from the training ones.
 
     \b
     Example:
@@ -52,16 +66,26 @@ def train(
     with stage("reading patches") as update:
         patches = load_patches(data, tissue=settings.data.tissue, progress=update)
 
+    from ml.devices import choose_device
     from ml.training import finished_training, forget_training, network_path
     from ml.training import train as train_network
 
+    chosen = choose_device(device)
     if fresh:
         forget_training(out)
     card = finished_training(settings, patches, out)
     reused = card is not None
     if card is None:
         with stage("training") as update:
-            card = train_network(patches, settings, out, update)
+            card = train_network(
+                patches,
+                settings,
+                out,
+                update,
+                keep_epochs=keep_epochs,
+                tensorboard=tensorboard,
+                device=chosen,
+            )
     outcome = {
         "network": str(network_path(out)),
         "reused": reused,

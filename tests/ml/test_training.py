@@ -11,9 +11,10 @@ import torch
 from ml.data import Patches
 from ml.errors import MlError
 from ml.experiment import Experiment, TrainingSettings
+from ml.learning import augment, learning_rate_at
 from ml.networks import NetworkCard, load_network
 from ml.progress import Update
-from ml.training import augment, finished_training, learning_rate_at, network_path, train
+from ml.training import finished_training, network_path, train
 
 
 def shorter(small: Experiment, epochs: int = 3, seed: int = 0) -> Experiment:
