@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ml.data import Patches, Progress, load_patches
+from ml.devices import choose_device
 from ml.experiment import Experiment
 from ml.jobs import Job, report, run_jobs
 from ml.networks import NetworkCard, card_path
