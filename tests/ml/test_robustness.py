@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from numpy.typing import NDArray
 
+from ml.cli import main
 from ml.data import load_patches
 from ml.errors import MlError
 from ml.experiment import Experiment, NaturalSettings
@@ -19,13 +21,14 @@ from ml.networks import load_network
 from ml.robustness import NaturalSummary, run_natural
 
 COLUMNS = "change,level,n,successes,rate,low,high,l1_mad,l2_rmsd,linf,ssim"
-ATTACKS = (("pgd_linf", 8.0), ("pgd_linf", 24.0), ("pgd_l2", 12.0))
+ATTACKS = (("pgd_linf", 24.0), ("pgd_l2", 12.0))
 
 
 @pytest.fixture(scope="session")
 def settings(workplace: Any) -> Experiment:
-    natural = NaturalSettings(linf=("8", "24"), l2=("12",))
-    experiment: Experiment = replace(workplace.experiment, natural=natural)
+    natural = NaturalSettings(linf=("24",), l2=("12",))
+    attack = replace(workplace.experiment.attack, steps=5, finish_steps=2)
+    experiment: Experiment = replace(workplace.experiment, natural=natural, attack=attack)
     return experiment
 
 
@@ -111,31 +114,20 @@ def test_stronger_changes_are_less_like_the_original(
         assert np.all(np.diff([row["l2_rmsd"] for row in levels]) > 0)
 
 
-def test_the_same_run_again_gives_the_same_bytes(
-    workplace: Any, settings: Experiment, folder: Path, tmp_path: Path
+def test_the_same_run_again_gives_the_same_bytes_and_parts_of_any_size_the_same_changes(
+    workplace: Any, settings: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    few = replace(settings, natural=replace(settings.natural, limit=3))
-    for out in (tmp_path / "first", tmp_path / "second"):
-        run_natural(workplace.network, workplace.data, out, few)
-    first, second = (tmp_path / name / "natural.csv" for name in ("first", "second"))
-    assert first.read_bytes() == second.read_bytes()
-    assert first.read_bytes() != (folder / "natural.csv").read_bytes()
+    few = replace(settings, natural=replace(settings.natural, limit=2))
 
+    def table(name: str) -> bytes:
+        run_natural(workplace.network, workplace.data, tmp_path / name, few)
+        return (tmp_path / name / "natural.csv").read_bytes()
 
-def test_parts_of_any_size_give_the_same_natural_rows(
-    workplace: Any,
-    settings: Experiment,
-    folder: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("ml.robustness.AT_A_TIME", 5)
-    run_natural(workplace.network, workplace.data, tmp_path, settings)
-    count = sum(len(change.levels) for change in CHANGES)
-    whole, parts = (
-        (path / "natural.csv").read_text().splitlines()[: count + 1] for path in (folder, tmp_path)
-    )
-    assert whole == parts
+    first = table("first")
+    assert table("second") == first
+    monkeypatch.setattr("ml.robustness.AT_A_TIME", 1)
+    naturally = slice(1 + sum(len(change.levels) for change in CHANGES))
+    assert table("in parts").splitlines()[naturally] == first.splitlines()[naturally]
 
 
 def test_a_finished_run_is_read_and_not_done_again(
@@ -194,5 +186,21 @@ def test_the_record_says_what_was_matched_and_what_made_it(folder: Path, workpla
     record = json.loads((folder / "natural.json").read_text())
     assert {(m["change"], m["level"]) for m in record["matched"]} == set(ATTACKS)
     assert record["network_sha256"] == load_network(workplace.network)[1].file_sha256
-    assert record["settings"]["linf"] == ["8", "24"]
+    assert record["settings"]["linf"] == ["24"]
     assert {"seed", "data_sha256", "seconds", "provenance", "patches"} <= record.keys()
+
+
+def test_the_command_tells_of_the_strongest_attack(workplace: Any, tmp_path: Path) -> None:
+    toml = tmp_path / "experiment.toml"
+    toml.write_text(
+        '[attack]\nsteps = 5\nfinish_steps = 2\n[natural]\nlinf = ["24"]\nl2 = ["12"]\nlimit = 1\n'
+    )
+    out = tmp_path / "out"
+    arguments = ["natural", workplace.network, toml, "--data", workplace.data, "--out", out]
+    told = CliRunner().invoke(main, [str(argument) for argument in arguments])
+    assert told.exit_code == 0, told.output
+    assert told.stdout.startswith(f"{out}: PGD within l")
+    again = CliRunner().invoke(main, [*(str(argument) for argument in arguments), "--json"])
+    outcome = json.loads(again.stdout)
+    assert (outcome["path"], outcome["patches"]) == (str(out), 1)
+    assert len(outcome["rows"]) == len((out / "natural.csv").read_text().splitlines()) - 1
