@@ -1,6 +1,5 @@
 """Parts patches into those to learn from and those to judge by; no group is ever parted."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,6 +11,7 @@ from ml.data import Patches, natural_order
 from ml.errors import MlError
 
 Indices = NDArray[np.int64]
+ATTEMPTS = 50
 CLASSES = ((1, "tumour"), (0, "no-tumour"))
 
 
@@ -51,7 +51,7 @@ def folds_of(
         case "stratified":
             _require_enough_groups(patches, folds)
             parts = [(run, _draw_folds(patches, run, folds, seed)) for run in range(1, runs + 1)]
-            advice = "ask for fewer folds, or change the seed"
+            advice = "add patches of other groups, or ask for fewer folds"
         case "own":
             own = _own_folds(patches)
             if len(own) < 2 or "" in patches.folds:
@@ -59,7 +59,7 @@ def folds_of(
                     f"{patches.name} has no folds of its own that hold all of its patches; "
                     'set crossval.scheme to "stratified".'
                 )
-            parts = [(1, iter([patches.folds == name for name in own]))]
+            parts = [(1, [np.asarray(patches.folds == name) for name in own])]
             advice = 'set crossval.scheme to "stratified"'
     drawn = []
     for run, masks in parts:
@@ -73,17 +73,46 @@ def _own_folds(patches: Patches) -> list[str]:
     return sorted(set(patches.folds.tolist()) - {""}, key=natural_order)
 
 
-def _draw_folds(patches: Patches, run: int, folds: int, seed: int) -> Iterator[NDArray[np.bool_]]:
-    """Which patches each fold holds out."""
+def _draw_folds(patches: Patches, run: int, folds: int, seed: int) -> list[NDArray[np.bool_]]:
+    """Which patches each fold holds out.
+
+    Where few groups of unequal size leave a fold without a class, groups are dealt out in random
+    order instead, until none is.
+    """
+    first, *others = np.random.SeedSequence([seed, run]).generate_state(ATTEMPTS).tolist()
+    fold_of = _stratified(patches, folds, first)
+    for drawn_by in others:
+        if _holds_both_classes_everywhere(fold_of, patches, folds):
+            break
+        fold_of = _deal_groups(patches, folds, drawn_by)
+    return [np.asarray(fold_of == fold) for fold in range(folds)]
+
+
+def _stratified(patches: Patches, folds: int, seed: int) -> Indices:
+    """The fold that holds out each patch, by scikit-learn's splitters."""
     grouped = len(set(patches.groups.tolist())) < len(patches)
     kind = StratifiedGroupKFold if grouped else StratifiedKFold
-    drawn_by = int(np.random.SeedSequence([seed, run]).generate_state(1)[0])
-    splitter = kind(folds, shuffle=True, random_state=drawn_by)
+    splitter = kind(folds, shuffle=True, random_state=seed)
     groups = patches.groups if grouped else None
-    for _, held_out in splitter.split(np.zeros(len(patches)), patches.labels, groups):
-        held = np.zeros(len(patches), dtype=np.bool_)
-        held[held_out] = True
-        yield held
+    fold_of = np.zeros(len(patches), dtype=np.int64)
+    parts = splitter.split(np.zeros(len(patches)), patches.labels, groups)
+    for fold, (_, held_out) in enumerate(parts):
+        fold_of[held_out] = fold
+    return fold_of
+
+
+def _holds_both_classes_everywhere(fold_of: Indices, patches: Patches, folds: int) -> bool:
+    return len(set(zip(fold_of.tolist(), patches.labels.tolist(), strict=True))) == 2 * folds
+
+
+def _deal_groups(patches: Patches, folds: int, seed: int) -> Indices:
+    """Each group goes where both classes end up most even."""
+    member, shares = _shares_of_groups(patches)
+    held, fold_of = np.zeros((folds, 2)), np.zeros(len(shares), dtype=np.int64)
+    for group in np.random.default_rng(seed).permutation(len(shares)):
+        fold_of[group] = np.argmin(((held + shares[group]) ** 2 - held**2).sum(axis=1))
+        held[fold_of[group]] += shares[group]
+    return np.asarray(fold_of[member])
 
 
 def _require_enough_groups(patches: Patches, folds: int) -> None:
@@ -98,17 +127,22 @@ def _require_enough_groups(patches: Patches, folds: int) -> None:
 
 def _draw_groups(patches: Patches, seed: int, share: float) -> NDArray[np.bool_]:
     """Takes groups in random order, each if it brings both classes nearer to their share."""
-    groups, member = np.unique(patches.groups, return_inverse=True)
-    counts = np.zeros((len(groups), 2))
-    np.add.at(counts, (member, patches.labels), 1)
-    shares = counts / np.maximum(counts.sum(axis=0), 1)
-    held = np.zeros(len(groups), dtype=np.bool_)
+    member, shares = _shares_of_groups(patches)
+    held = np.zeros(len(shares), dtype=np.bool_)
     missing = np.full(2, share)
-    for group in np.random.default_rng(seed).permutation(len(groups)):
+    for group in np.random.default_rng(seed).permutation(len(shares)):
         after = missing - shares[group]
         if after @ after < missing @ missing:
             held[group], missing = True, after
     return np.asarray(held[member], dtype=np.bool_)
+
+
+def _shares_of_groups(patches: Patches) -> tuple[Indices, NDArray[np.float64]]:
+    """The number of each patch's group; (groups, 2), the share of each class that a group holds."""
+    groups, member = np.unique(patches.groups, return_inverse=True)
+    counts = np.zeros((len(groups), 2))
+    np.add.at(counts, (member, patches.labels), 1)
+    return member, counts / np.maximum(counts.sum(axis=0), 1)
 
 
 def _require_sound_split(patches: Patches, held: NDArray[np.bool_], advice: str) -> None:
