@@ -5,16 +5,14 @@ from pathlib import Path
 
 import click
 
-from ml.commands.common import PathArgument, data_option, given, json_option, tell
+from ml.commands.common import PathArgument, data_option, device_option, given, json_option, tell
 
 
 @click.command()
 @click.argument("experiment", type=PathArgument(), required=False)
 @data_option
 @click.option("--out", type=PathArgument(), required=True, help="Folder for folds and tables.")
-@click.option(
-    "--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), default="auto", show_default=True
-)
+@device_option
 @click.option(
     "--engine",
     default="local",
