@@ -1,4 +1,8 @@
 import json
+import re
+import sys
+from collections import OrderedDict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -8,6 +12,7 @@ import safetensors.torch
 import torch
 import torchvision
 
+from ml.architectures import build_body, head_name
 from ml.data import Source
 from ml.errors import MlError
 from ml.networks import (
@@ -16,7 +21,9 @@ from ml.networks import (
     attack_view,
     build_network,
     card_path,
+    features,
     in_bf16,
+    last_convolution,
     load_network,
     save_network,
 )
@@ -89,21 +96,6 @@ def test_a_card_of_something_else_is_refused(saved: Path) -> None:
         load_network(saved)
 
 
-def test_the_attack_view_is_the_same_function(network: PixelNetwork) -> None:
-    view = attack_view(network)
-    norms = [m for m in view.modules() if isinstance(m, torch.nn.BatchNorm2d)]
-    assert norms == []
-    assert not any(p.requires_grad for p in view.parameters())
-
-    def logits_and_gradient(of: PixelNetwork) -> tuple[torch.Tensor, torch.Tensor]:
-        pixels = some_pixels().requires_grad_()
-        logits = of(pixels)
-        return logits.detach(), torch.autograd.grad(logits[:, 1].sum(), pixels)[0]
-
-    for ours, theirs in zip(logits_and_gradient(view), logits_and_gradient(network), strict=True):
-        assert torch.allclose(ours, theirs, rtol=1e-3, atol=1e-4 * float(theirs.abs().max()))
-
-
 def test_the_attack_view_leaves_the_network_as_it_was(network: PixelNetwork) -> None:
     before = {name: value.clone() for name, value in network.state_dict().items()}
     attack_view(network)
@@ -122,22 +114,51 @@ def test_weights_none_are_drawn_by_the_seed_alone() -> None:
     torch.manual_seed(99)
     before = torch.get_rng_state()
     first, again, other = (build_network("none", seed=seed) for seed in (1, 1, 2))
-    assert torch.equal(first.body.fc.weight, again.body.fc.weight)
-    assert not torch.equal(first.body.fc.weight, other.body.fc.weight)
+    one, same, another = (n.head.state_dict()["weight"] for n in (first, again, other))
+    assert torch.equal(one, same)
+    assert not torch.equal(one, another)
     assert torch.equal(torch.get_rng_state(), before)
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
-def test_a_file_of_imagenet_weights_gives_all_but_the_head(tmp_path: Path, suffix: str) -> None:
-    given: dict[str, torch.Tensor] = torchvision.models.resnet18().state_dict()
-    path = tmp_path / f"resnet18{suffix}"
+@pytest.mark.parametrize(
+    "architecture",
+    ["resnet18", "mobilenet_v3_small", "squeezenet1_1", "regnet_x_400mf", "timm:resnet10t"],
+)
+def test_a_file_of_a_network_of_1000_classes_gives_all_but_the_head(
+    tmp_path: Path, architecture: str, suffix: str
+) -> None:
+    torch.manual_seed(5)
+    given = build_body(architecture, 1000).state_dict()
+    path = tmp_path / f"weights{suffix}"
     if suffix == ".pth":
         torch.save(given, path)
     else:
         safetensors.torch.save_file(given, path)
-    network = build_network(str(path), seed=0)
-    assert torch.equal(network.body.conv1.weight, given["conv1.weight"])
-    assert network.body.fc.weight.shape == (2, 512)
+    ours = build_network(str(path), seed=0, architecture=architecture).body.state_dict()
+    differing = {name for name in given if not torch.equal(given[name], ours[name])}
+    assert {name.rpartition(".")[0] for name in differing} == {head_name(architecture)}
+    assert all(given[name].shape[0] == 1000 for name in differing)
+    assert all(ours[name].shape[0] == 2 for name in differing)
+
+
+def test_a_file_of_an_old_densenet_is_understood(tmp_path: Path) -> None:
+    """Torchvision's own files name the layers norm.1, conv.2 and so on."""
+    given = build_body("densenet121", 1000).state_dict()
+    old = {re.sub(r"(denselayer\d+\.[a-z]+)([12])", r"\1.\2", k): v for k, v in given.items()}
+    assert "features.denseblock1.denselayer1.norm.1.weight" in old
+    torch.save(old, tmp_path / "densenet121.pth")
+    network = build_network(str(tmp_path / "densenet121.pth"), seed=0, architecture="densenet121")
+    name = "features.denseblock4.denselayer16.conv2.weight"
+    assert torch.equal(network.body.state_dict()[name], given[name])
+
+
+def test_auxiliary_classifiers_of_a_file_are_left_out(tmp_path: Path) -> None:
+    given = torchvision.models.googlenet(init_weights=True).state_dict()
+    assert "aux1.fc1.weight" in given
+    torch.save(given, tmp_path / "googlenet.pth")
+    ours = build_network(str(tmp_path / "googlenet.pth"), seed=0, architecture="googlenet")
+    assert torch.equal(ours.body.state_dict()["conv1.conv.weight"], given["conv1.conv.weight"])
 
 
 @pytest.mark.parametrize("size", ["resnet34", "squeezenet1_0"])
@@ -146,6 +167,70 @@ def test_weights_of_another_architecture_are_refused(tmp_path: Path, size: str) 
     torch.save(getattr(torchvision.models, size)().state_dict(), path)
     with pytest.raises(MlError, match="is no resnet18"):
         build_network(str(path), seed=0)
+
+
+@pytest.mark.parametrize("unknown", ["resnet19", "timm:resnet19"])
+def test_an_unknown_architecture_is_told_with_names_near_it(unknown: str) -> None:
+    near = unknown.replace("19", "18")
+    with pytest.raises(MlError, match=f"no architecture {unknown};.* {near}"):
+        build_network("none", seed=0, architecture=unknown)
+
+
+def test_without_timm_its_networks_say_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "timm", None)
+    with pytest.raises(MlError, match=r"pip install 'plainsight\[timm\]'"):
+        build_network("none", seed=0, architecture="timm:resnet10t")
+
+
+def test_a_network_with_several_last_layers_is_refused() -> None:
+    with pytest.raises(MlError, match="has 2 last layers"):
+        head_name("timm:deit_tiny_distilled_patch16_224")
+
+
+def test_networks_of_timm_normalise_pixels_in_their_own_way() -> None:
+    network = build_network("none", seed=0, architecture="timm:vit_tiny_patch16_224")
+    assert network.mean.flatten().tolist() == [0.5, 0.5, 0.5]
+
+
+@pytest.mark.parametrize("architecture", ["mobilenet_v3_small", "timm:resnet10t"])
+def test_a_network_comes_back_as_the_architecture_of_its_card(
+    tmp_path: Path, architecture: str
+) -> None:
+    network = build_network("none", seed=0, architecture=architecture).eval()
+    path = tmp_path / "network.safetensors"
+    save_network(network, path, lambda sha256: replace(card(sha256), architecture=architecture))
+    loaded, _ = load_network(path)
+    assert loaded.architecture == architecture
+    with torch.inference_mode():
+        assert torch.equal(loaded(some_pixels()), network(some_pixels()))
+
+
+@pytest.mark.parametrize("architecture", ["resnet18", "mobilenet_v3_small", "densenet121"])
+def test_features_are_what_the_last_layer_makes_logits_of(architecture: str) -> None:
+    network = build_network("none", seed=0, architecture=architecture).eval()
+    with torch.inference_mode():
+        found = features(network, some_pixels())
+        logits = network(some_pixels())
+        assert found.shape == (3, network.head.in_features)
+        assert torch.allclose(network.head(found), logits, atol=1e-6)
+        assert torch.allclose(features(attack_view(network), some_pixels()), found, atol=1e-3)
+
+
+def test_features_of_a_convolutional_head_are_means_over_space() -> None:
+    network = build_network("none", seed=0, architecture="squeezenet1_1").eval()
+    with torch.inference_mode():
+        assert features(network, some_pixels()).shape == (3, 512)
+
+
+def test_the_last_convolution_is_never_the_head() -> None:
+    resnet = build_network("none", seed=0)
+    assert last_convolution(resnet) is resnet.body.get_submodule("layer4.1.conv2")
+    squeezenet = build_network("none", seed=0, architecture="squeezenet1_1")
+    last = squeezenet.body.get_submodule("features.12.expand3x3")
+    assert last_convolution(squeezenet) is last
+    resnet.body = torch.nn.Sequential(OrderedDict(fc=torch.nn.Linear(3, 2)))
+    with pytest.raises(MlError, match="no convolution"):
+        last_convolution(resnet)
 
 
 def test_a_weights_file_that_is_none_is_refused(tmp_path: Path) -> None:
@@ -182,4 +267,4 @@ def test_imagenet_weights_come_through_torchvision(
     monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", download)
     network = build_network("imagenet", seed=0)
     assert "resnet18" in asked[0]
-    assert torch.equal(network.body.conv1.weight, given["conv1.weight"])
+    assert torch.equal(network.body.state_dict()["conv1.weight"], given["conv1.weight"])
