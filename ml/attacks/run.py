@@ -25,6 +25,7 @@ from ml.attacks.results import (
 from ml.attacks.shards import attack_shard
 from ml.attacks.targets import find_targets, load_patches_of
 from ml.data import Patches
+from ml.devices import choose_device
 from ml.errors import MlError
 from ml.evaluation import predicted_class
 from ml.experiment import AttackSettings, Experiment
@@ -57,6 +58,7 @@ def run_attack(
     choice: Choice,
     *,
     engine: str = "local",
+    device: str = "auto",
     fresh: bool = False,
 ) -> AttackRecord:
     """Goes on with what `out` holds of the same attack; refuses another one unless `fresh`.
@@ -67,7 +69,9 @@ def run_attack(
     settings = experiment.attack
     _refuse_impossible(settings)
     check_engine(engine)
-    network, card = load_network(network_file)
+    # On a cluster the device is that of the workers; the one here may have less.
+    here = "auto" if engine.startswith("ray") else device
+    network, card = load_network(network_file, choose_device(here))
     patches = load_patches_of(
         card, data.absolute(), other_data=choice.other_data, tissue=choice.tissue
     )
@@ -77,7 +81,7 @@ def run_attack(
     if (out / RECORD).is_file():
         return read_results(out).record
     chosen = patches.subset(targets["indices"])
-    jobs = _jobs(network_file, card, chosen, out, experiment)
+    jobs = _jobs(network_file, card, chosen, out, experiment, device)
     with stage("attacking") as update:
         run_jobs(jobs, engine, progress=update)
     rows = join_tables(out, len(jobs))
@@ -165,6 +169,7 @@ def _jobs(
     chosen: Patches,
     out: Path,
     experiment: Experiment,
+    device: str,
 ) -> list[Job]:
     size = experiment.attack.shard_size
     parts = [range(i, min(i + size, len(chosen))) for i in range(0, len(chosen), size)]
@@ -179,10 +184,12 @@ def _jobs(
                 "settings": experiment.attack,
                 "seed": experiment.seed,
                 "number": number,
+                "device": device,
                 "out": out,
             },
             done=rows_path(out, number),
             size=len(part),
+            device=device,
         )
         for number, part in enumerate(parts)
     ]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ml.attacks.results import Row, Shard, write_shard
 from ml.attacks.single_instance import Attacked, finish, search
 from ml.data import Patches
+from ml.devices import choose_device, device_of
 from ml.errors import MlError
 from ml.experiment import AttackSettings
 from ml.jobs import report
@@ -30,13 +31,14 @@ def attack_shard(
     settings: AttackSettings,
     seed: int,
     number: int,
+    device: str,
     out: Path,
 ) -> None:
     """Attacks all `patches` and writes them into `out` as its shard `number`."""
     began = time.monotonic()
-    network = _load(network_file, network_sha256)
+    network = _load(network_file, network_sha256, device)
     originals = patches.images(range(len(patches)))
-    images = tensor_from_images(originals)
+    images = tensor_from_images(originals).to(device_of(network))
     labels = torch.from_numpy(patches.labels).to(images.device)
     found = search(
         network,
@@ -53,9 +55,9 @@ def attack_shard(
 
 
 @lru_cache(maxsize=1)
-def _load(network_file: Path, sha256: str) -> PixelNetwork:
+def _load(network_file: Path, sha256: str, device: str) -> PixelNetwork:
     """Once for all shards of a worker."""
-    network, card = load_network(network_file)
+    network, card = load_network(network_file, choose_device(device))
     if card.file_sha256 != sha256:
         raise MlError(f"{network_file} was replaced during the attack; start over with --fresh.")
     return network

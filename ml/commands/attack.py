@@ -6,7 +6,7 @@ from typing import Literal
 
 import click
 
-from ml.commands.common import PathArgument, data_option, given, json_option, tell
+from ml.commands.common import PathArgument, data_option, device_option, given, json_option, tell
 
 
 @click.command()
@@ -47,6 +47,7 @@ from ml.commands.common import PathArgument, data_option, given, json_option, te
     show_default=True,
     help="local:N for N processes, ray or ray://HOST:PORT for a cluster (docs/scale.md).",
 )
+@device_option
 @click.option("--fresh", is_flag=True, help="Replace the attack that OUT holds.")
 @json_option
 def attack(
@@ -68,6 +69,7 @@ def attack(
     other_data: bool,
     tissue: str | None,
     engine: str,
+    device: str,
     fresh: bool,
     as_json: bool,
 ) -> None:
@@ -106,7 +108,9 @@ def attack(
         tissue=tissue,
     )
     reused = (out / RECORD).is_file() and not fresh
-    record = run_attack(network, data, out, settings, choice, engine=engine, fresh=fresh)
+    record = run_attack(
+        network, data, out, settings, choice, engine=engine, device=device, fresh=fresh
+    )
     figures = record.figures
     if limit is not None and figures.attacked < limit:
         click.echo(

@@ -7,8 +7,12 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+import torch
 
 from app.batches.check import check_batch
+from ml.attacks.run import Choice, run_attack
+from ml.batch import write_batch
+from ml.experiment import read_experiment
 
 ROOT = Path(__file__).parents[2]
 
@@ -19,6 +23,12 @@ def plainsight_ml(folder: Path, *arguments: str) -> None:
     env = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> None:
+    """As in the commands above."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="module")
@@ -58,3 +68,23 @@ def test_app_accepts_a_folder_of_ml_which_keeps_the_schema(attacked: Path) -> No
         json.loads((ROOT / "docs/batch.schema.json").read_text(encoding="utf-8")),
         cls=jsonschema.Draft202012Validator,
     )
+
+
+@pytest.mark.parametrize(
+    ("norm", "epsilon"),
+    [("none", None), ("l0", "0.3"), ("l1", "6"), ("l2", "8"), ("linf", "16")],
+)
+def test_app_measures_every_norm_as_ml_does(
+    attacked: Path, tmp_path: Path, norm: str, epsilon: str | None
+) -> None:
+    network, attack = attacked / "network/network.safetensors", tmp_path / "attack"
+    budget = {"attack.norm": norm, "attack.epsilon": epsilon or "1"}
+    experiment = read_experiment(None, budget)
+    run_attack(network, attacked / "tissue", attack, experiment, Choice(truths="both", limit=3))
+    write_batch(attack, tmp_path / "batch.zip")
+
+    checked = check_batch(tmp_path / "batch.zip")
+
+    [condition] = checked.manifest.conditions
+    assert (condition.norm, condition.epsilon) == (norm, epsilon)
+    assert condition.id == "-".join(["pgd", norm, *([epsilon] if epsilon else [])])

@@ -83,6 +83,46 @@ def test_options_win_over_the_experiment(workplace: Any, tmp_path: Path) -> None
     }
 
 
+def test_norm_restarts_and_target_are_options_of_the_attack(workplace: Any, tmp_path: Path) -> None:
+    told = outcome(
+        *("attack", workplace.network, "--data", workplace.data, "--out", tmp_path / "a"),
+        *("--norm", "l2", "--epsilon", "0.5", "--restarts", 2, "--targeted", "--steps", 1),
+        *("--limit", 1),
+    )
+    assert (told["norm"], told["epsilon"], told["reused"]) == ("l2", "0.5", False)
+    assert 0 < told["mean_l2_rmsd"] <= 0.5
+    written = json.loads((tmp_path / "a" / "attack.json").read_text())
+    assert (written["settings"]["restarts"], written["settings"]["targeted"]) == (2, True)
+
+
+def test_the_same_attack_is_told_again_and_not_done_again(workplace: Any) -> None:
+    experiment = workplace.attack.parent / "experiment.toml"
+    experiment.write_text('[attack]\nepsilon = "16"\nsteps = 10\n')
+    command = ("attack", workplace.network, experiment, "--data", workplace.data)
+    told = outcome(*command, "--out", workplace.attack, "--truths", "both")
+    written = json.loads((workplace.attack / "attack.json").read_text())
+    assert told["reused"] is True
+    assert {name: told[name] for name in written["figures"]} == written["figures"]
+
+
+@pytest.mark.parametrize(
+    ("norm", "said"),
+    [
+        ("none", "without a budget"),
+        ("l0", "within a share of 1 of the pixels"),
+        ("l1", "within 1 grey levels on average"),
+    ],
+)
+def test_the_budget_is_told_in_its_own_words(
+    workplace: Any, tmp_path: Path, norm: str, said: str
+) -> None:
+    result = run(
+        *("attack", workplace.network, "--data", workplace.data, "--out", tmp_path / "a"),
+        *("--norm", norm, "--epsilon", "1", "--steps", 1, "--limit", 1),
+    )
+    assert said in result.stdout
+
+
 def test_too_few_patches_to_attack_is_said(workplace: Any, tmp_path: Path) -> None:
     result = run(
         *("attack", workplace.network, "--data", workplace.data, "--out", tmp_path / "a"),
@@ -100,6 +140,7 @@ def test_too_few_patches_to_attack_is_said(workplace: Any, tmp_path: Path) -> No
         ("attack", "nowhere.safetensors", "--data", "nowhere", "--out", "out"),
         ("attack", "nowhere.safetensors", "--data", "x", "--out", "out", "--epsilon", "0.5"),
         ("attack", "nowhere.safetensors", "--data", "x", "--out", "out", "--epsilon", "-2"),
+        ("attack", "nowhere.safetensors", "--data", "x", "--out", "out", "--engine", "local:0"),
         ("batch", "nowhere", "--out", "out"),
     ],
 )

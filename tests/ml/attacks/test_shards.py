@@ -164,6 +164,7 @@ def test_each_shard_starts_at_random_points_of_its_own(
             settings=settings,
             seed=0,
             number=number,
+            device="cpu",
             out=tmp_path,
         )
     with np.load(images_path(tmp_path, 0)) as first, np.load(images_path(tmp_path, 1)) as second:
