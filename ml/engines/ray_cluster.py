@@ -1,8 +1,9 @@
 """Jobs on the machines of a Ray cluster, which share a folder (docs/scale.md)."""
 
 import os
+import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from types import ModuleType
 from typing import Any
 
@@ -19,7 +20,8 @@ def run_on_ray(jobs: Sequence[Job], address: str | None, tally: Tally) -> None:
     Without an address: the cluster that this machine is in, else a new one of this machine.
     """
     ray = _import_ray()
-    with _connection(ray, address):
+    # Ray tells of killed workers on stdout, where a command's JSON goes.
+    with redirect_stdout(sys.stderr), _connection(ray, address):
         gpus = ray.cluster_resources().get("GPU", 0)
         _refuse_absent_gpus(jobs, gpus)
         remote = ray.remote(outcome_of)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from ml.engines.tally import Tally
 from ml.errors import MlError
 from ml.files import whole_file
 from ml.jobs import Job, report, run_jobs
@@ -174,6 +175,14 @@ def test_an_unexpected_error_in_a_worker_is_told_with_its_place(tmp_path: Path) 
 def test_a_job_without_its_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(MlError, match="shard 1 is done, but"):
         run_jobs([Job("shard 1", forget, {"path": tmp_path / "a"}, tmp_path / "a")])
+
+
+def test_a_file_that_a_shared_folder_shows_late_is_waited_for(tmp_path: Path) -> None:
+    job = Job("a", forget, {"path": tmp_path / "a"}, tmp_path / "a")
+    tally = Tally([job], lambda _done, _total: None)
+    threading.Timer(0.3, (tmp_path / "a").touch).start()
+    tally.finish(job, patience=30)
+    assert tally.units == {tmp_path / "a": 1}
 
 
 @pytest.mark.parametrize("engine", ["local", "local:1"])
