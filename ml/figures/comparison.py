@@ -75,7 +75,9 @@ def why_they_differ(settings: dict[str, Any], data_name: str, patches: int) -> l
             f"This network started from {start} weights, the paper's from ImageNet's; without them "
             "a network learns less from so few patches, and other features."
         )
-    if data_name and "pannuke" not in data_name.lower():
+    if data_name.startswith("Phantom"):
+        reasons.append("The patches are generated; no tissue was ever on a slide.")
+    elif data_name and "pannuke" not in data_name.lower():
         reasons.append(
             f"The patches are those of {data_name}, not PanNuke's breast: other tissue, another "
             "scanner, other labels."

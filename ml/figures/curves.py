@@ -156,6 +156,7 @@ def _draw_histogram(axes: Axes, norm: str, rows: Sequence[MinimalEpsilon]) -> No
     )
     missing = int(np.isinf(in_8_bits).sum())
     told += f"\n{missing} of {len(rows)} not found" if missing else ""
+    axes.set_ylim(top=1.3 * axes.get_ylim()[1])
     axes.text(0.98, 0.98, told, transform=axes.transAxes, ha="right", va="top", fontsize=6.5)
 
 

@@ -27,6 +27,8 @@ def draw_embedding(rows: Sequence[EmbeddingPoint]) -> Figure:
     axes = figure.subplots()
     for group, (label, colour, marker, filled) in GROUPS.items():
         points = [row for row in rows if row.group == group]
+        if not points:
+            continue
         axes.plot(
             [row.x for row in points],
             [row.y for row in points],

@@ -87,9 +87,24 @@ def data_flow(run: RunFolder, facts: dict[str, dict[str, Any]]) -> Facts:
 def network_facts(settings: dict[str, Any], facts: dict[str, dict[str, Any]]) -> Facts:
     network, training = settings.get("network", {}), settings.get("training", {})
     told = [("Network", str(network.get("architecture", ""))), ("Weights", _weights(network))]
-    told += [(key.replace("_", " ").capitalize(), str(value)) for key, value in training.items()]
+    told += [
+        (key.replace("_", " ").capitalize(), str(value))
+        for key, value in training.items()
+        if key not in _without_effect(str(training.get("method")))
+    ]
     sha256 = first_of(facts, "network_sha256", "file_sha256")
     return [(name, value) for name, value in [*told, ("SHA-256 of the network", sha256)] if value]
+
+
+def _without_effect(method: str) -> set[str]:
+    """Settings of a training that this method does not look at."""
+    match method:
+        case "free":
+            return {"pgd_steps"}
+        case "pgd":
+            return {"replays"}
+        case _:
+            return {"adversarial_epsilon", "replays", "pgd_steps"}
 
 
 def _weights(network: dict[str, Any]) -> str:

@@ -119,6 +119,8 @@ def _natural(run: RunFolder) -> str:
     if attack.natural_rate is None:
         return f"{told}; no natural change that was tried has so much energy."
     worst = max(attack.natural, key=lambda peer: peer.rate)
+    if worst.rate == 0:
+        return f"{told}; natural changes of that energy, each at its mildest such level, turn none."
     return (
         f"{told}; natural changes of that energy or more, each at its mildest such level, turn "
         f"{percent(attack.natural_rate)} on average, the most harmful ({readable(worst.change)} "
@@ -162,9 +164,8 @@ def _defence(run: RunFolder) -> str:
         return ""
     undefended = [row for row in rows if row.method == rows[0].method]
     fooled = [row for row in undefended if row.rate >= FOOLED]
-    before = min(fooled or undefended, key=lambda row: (-row.rate, row.epsilon))
-    if fooled:
-        before = min(fooled, key=lambda row: row.epsilon)
+    most = max(undefended, key=lambda row: row.rate)
+    before = min(fooled, key=lambda row: row.epsilon, default=most)
     told = [
         f"{training_name(row.method)} takes it to {percent(row.rate)}, with an accuracy of "
         f"{percent(row.clean_accuracy)} on clean images"

@@ -67,8 +67,9 @@ def universal(run: RunFolder) -> Drawing | None:
     example = None if perturbation is None else arrays.original_of(run, perturbation.shape)
     return Drawing(
         pictures.draw_universal(points, perturbation, example),
-        "One perturbation for all images: the share of correctly classified images that it turns, "
-        f"with Wilson's 95 % intervals.{shown}",
+        "One perturbation for all images, in 8 bits: how many of the training images it was found "
+        "on are misclassified with it, and how many of the test images that were classified "
+        f"correctly, with Wilson's 95 % intervals.{shown}",
         f"Success rate of the universal perturbation against epsilon. {universal_words(points)}",
     )
 
