@@ -157,7 +157,7 @@ def step_of(
             count = max(1, round(SPARSE_SHARE * worth.shape[1]))
             least = worth.topk(count, dim=1).values[:, -1:].clamp(min=1e-30)
             moving = (worth >= least).view_as(gradient)
-            return step_size / SPARSE_SHARE * gradient.sign() * moving
+            return step_size * worth.shape[1] / count * gradient.sign() * moving
         case "l0":
             share = torch.full((len(gradient),), epsilon, device=gradient.device)
             moving = largest_pixels(gradient.square().sum(dim=1), share).unsqueeze(1)
