@@ -131,10 +131,16 @@ def render(report: Report) -> str:
         loader=PackageLoader("ml", "figures"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_hold_together,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     return environment.get_template("report.html.jinja").render(report=report)
+
+
+def _hold_together(value: Any) -> Any:
+    """No line ends between a number and its per cent sign."""
+    return value.replace(" %", "\u00a0%") if isinstance(value, str) else value
 
 
 def compose(run: RunFolder, facts: dict[str, dict[str, Any]], drawn: dict[str, Drawn]) -> Report:
