@@ -3,7 +3,6 @@
 import base64
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -28,8 +27,8 @@ from ml.figures.facts import (
 from ml.figures.headlines import headlines
 from ml.figures.plan import Plan
 from ml.figures.rows import Perceptibility, SanityCheck
-from ml.figures.run_folder import RunFolder, in_order
-from ml.figures.sheets import Sheet, read_sheet, sheet
+from ml.figures.run_folder import RunFolder
+from ml.figures.sheets import Sheet, perceptibility_sheet, read_sheet
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Report:
-    """All that the page shows."""
+    """All that the page shows; `failed` says why a step could not be done."""
 
     title: str
     created_at: str
@@ -70,6 +69,7 @@ class Report:
     reasons: list[str]
     sections: list[Section]
     not_run: list[str]
+    failed: dict[str, str]
     environment: Facts
     settings: str
 
@@ -164,6 +164,7 @@ def compose(run: RunFolder, facts: dict[str, dict[str, Any]], drawn: dict[str, D
         reasons=why_they_differ(settings, data_name, patch_count(run)),
         sections=[*sections, *_perceptibility(run)],
         not_run=not_run,
+        failed=facts.get("run", {}).get("failed") or {},
         environment=environment(facts),
         settings=settings_text(settings),
     )
@@ -207,35 +208,7 @@ def _view(run: RunFolder, drawn: Drawn) -> FigureView:
 
 
 def _perceptibility(run: RunFolder) -> list[Section]:
-    """Means over the images, a line a norm and budget."""
-    rows = run.rows("perceptibility.csv", Perceptibility)
-    if not rows:
+    table = perceptibility_sheet(run.rows("perceptibility.csv", Perceptibility))
+    if table is None:
         return []
-    lines = []
-    for norm, epsilon in in_order([(row.norm, row.epsilon) for row in rows]):
-        group = [row for row in rows if (row.norm, row.epsilon) == (norm, epsilon)]
-        lpips = [row.lpips for row in group if row.lpips is not None]
-        lines.append(
-            [
-                style.norm_name(norm),
-                style.plain(epsilon),
-                str(len(group)),
-                f"{fmean(row.ssim for row in group):.5f}",
-                f"{fmean(row.psnr_db for row in group):.1f}",
-                f"{fmean(row.ciede2000_mean for row in group):.3f}",
-                f"{max(row.ciede2000_max for row in group):.2f}",
-                f"{fmean(lpips):.4f}" if lpips else "no weights",
-            ]
-        )
-    header = (
-        "norm",
-        "epsilon",
-        "images",
-        "SSIM",
-        "PSNR (dB)",
-        "mean ΔE₀₀",
-        "largest ΔE₀₀",
-        "LPIPS",
-    )
-    table = sheet("perceptibility.csv", header, lines)
     return [Section("perceptibility", "Can it be seen?", (), (table,), (), [])]

@@ -133,7 +133,7 @@ def _curves(chance: np.random.Generator) -> dict[str, list[Row]]:
         in_8_bits[0] = np.inf
         for i in range(CASES):
             minimal.append((f"drawn-{i}", norm, float(in_float[i]), float(in_8_bits[i])))
-            seen.append((f"drawn-{i}", norm, middle, 0.999, 52.5, 0.2, 1.5, ""))
+            seen.append((f"drawn-{i}", norm, middle * (1 + i), 0.999, 52.5, 0.2, 1.5, ""))
         for epsilon in epsilons:
             for bits, found in (("float", in_float), ("8", in_8_bits)):
                 successes = int((found <= epsilon).sum())

@@ -188,5 +188,5 @@ def minimal_of(run: RunFolder, norm: str) -> list[MinimalEpsilon]:
 def within(rows: list[MinimalEpsilon], epsilon: float, *, bits: str) -> str:
     """How many images a perturbation within `epsilon` turns."""
     sizes = [row.epsilon_8bit if bits == "8" else row.epsilon_float for row in rows]
-    count = sum(size <= epsilon + style.TOLERANCE for size in sizes)
+    count = sum(size <= epsilon * (1 + style.TOLERANCE) for size in sizes)
     return f"{count} of {len(rows)} ({percent(count / len(rows))})"

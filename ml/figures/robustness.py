@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 from ml.figures import style
 from ml.figures.curves import NORMS, band
@@ -185,6 +186,11 @@ def _draw_accuracies(axes: Axes, rows: Sequence[DefencePoint], methods: Sequence
             marker=style.MARKERS[i],
             linestyle=style.DASHES[i % len(style.DASHES)],
         )
+    epsilons = [row.epsilon for row in rows if row.norm == norm]
+    if max(epsilons) / min(epsilons) >= 10:
+        axes.set_xscale("symlog", linthresh=min(epsilons))
+        axes.set_xlim(left=-0.2 * min(epsilons))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: style.plain(x)))
     style.share_axis(axes, "accuracy")
     axes.set_title("Accuracy (at 0: clean)")
     axes.set_xlabel(f"{style.norm_name(norm)}, {style.norm_unit(norm)}")

@@ -108,8 +108,8 @@ def epsilon_axis(axes: Axes, epsilons: Sequence[float], *, as_share: bool = Fals
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: plain(x, as_share=as_share)))
 
 
-TOLERANCE = 1e-9
-"""What rounding may add to an epsilon that was on the border."""
+TOLERANCE = 1e-6
+"""The share by which the rounding of fp32 may pass an epsilon, as in `ml.curves`."""
 
 
 def plain(value: float, *, as_share: bool = False) -> str:

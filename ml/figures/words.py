@@ -25,7 +25,7 @@ def curve_words(points: Sequence[CurvePoint]) -> str:
     """Of each norm, the smallest epsilon at which the most images are turned in 8 bits."""
     told = []
     for norm in ("l0", "l1", "l2", "linf"):
-        line = [p for p in points if (p.norm, p.method, p.bits) == (norm, "minimal", "8")]
+        line = [p for p in points if p.n and (p.norm, p.method, p.bits) == (norm, "minimal", "8")]
         if not line:
             continue
         best = min(line, key=lambda row: (-row.rate, row.epsilon))

@@ -207,6 +207,22 @@ def test_the_same_run_gives_the_same_report(make_run: Callable[..., Path], tmp_p
     assert reports[0] == reports[1]
 
 
+def test_a_step_that_could_not_be_done_says_why(
+    make_run: Callable[..., Path], tmp_path: Path
+) -> None:
+    run = keep_only(make_run(tmp_path / "run"), "table1a.csv")
+    failed = {"failed": {"landscape": "There are no weights <of> epochs."}}
+    (run / "provenance.json").write_text(json.dumps(failed), "utf-8")
+    write_report(run)
+    text = words(Page((run / "report.html").read_text("utf-8")))
+    assert "landscape could not be done: There are no weights <of> epochs." in text
+
+
+def test_what_can_be_seen_is_told_by_norm(page: Page) -> None:
+    text = words(page)
+    assert "L∞, largest difference (grey levels) 24 12.5 0.99900 52.5 0.200 1.50 no weights" in text
+
+
 def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(MlError, match="holds no step of a run"):
         write_report(tmp_path)
