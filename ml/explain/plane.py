@@ -68,7 +68,8 @@ def find_plane(checkpoints: Sequence[Path], final: Path, names: Sequence[str]) -
     first, second = (
         {name: mixed[name][i].view(centre[name].shape) for name in names} for i in (0, 1)
     )
-    return Plane(centre, (first, second), vectors * lengths, variances / np.trace(gram))
+    positions = vectors * lengths + 0.0  # without it, the final weights can be at -0.0
+    return Plane(centre, (first, second), positions, variances / np.trace(gram))
 
 
 def _two_largest(gram: Values) -> tuple[Values, Values]:

@@ -15,10 +15,11 @@ from ml.training import network_path, train
 
 SIZE = 32
 SETTINGS = {
+    "network.architecture": "shufflenet_v2_x0_5",
     "network.weights": "none",
     "training.optimizer": "adamw",
-    "training.learning_rate": 0.001,
-    "training.epochs": 6,
+    "training.learning_rate": 0.003,
+    "training.epochs": 20,
     "training.batch_size": 6,
     "attack.epsilon": "16",
     "attack.steps": 8,
