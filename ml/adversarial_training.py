@@ -37,10 +37,10 @@ def learn_and_perturb(
     gives the perturbation's gradient as well, so that both move at the price of one. The same
     perturbation, of as many rows as the largest batch has, goes on from batch to batch.
     """
-    ours = perturbation[: len(images)].clone().requires_grad_()
-    loss = loss_of((images.float() + ours).clamp(0, 255))
+    seen = (images + perturbation[: len(images)]).clamp(0, 255).requires_grad_()
+    loss = loss_of(seen)
     torch.autograd.backward(loss)
-    if ours.grad is not None:
-        stepped = ours.detach() + epsilon * ours.grad.sign()
+    if seen.grad is not None:
+        stepped = perturbation[: len(images)] + epsilon * seen.grad.sign()
         perturbation[: len(images)] = stepped.clamp(-epsilon, epsilon)
     return loss.detach()

@@ -10,59 +10,39 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from ml.data import Patches
 from ml.errors import MlError
 from ml.evaluation import measure_predictions, p_positive
 from ml.experiment import Experiment
-from ml.files import whole_file
-from ml.learning import Labelled, Learner, learn_epoch, optimizer_for
+from ml.learning import Labelled, learn_epoch
 from ml.networks import (
     NetworkCard,
     PixelNetwork,
-    build_network,
     card_path,
     load_network,
     save_network,
-    save_weights,
 )
 from ml.progress import Update
 from ml.provenance import provenance, utc_now
 from ml.quantize import tensor_from_images
 from ml.splits import split_holdout
-from ml.training_log import EpochLog, tensorboard_teller, write_log, write_predictions
+from ml.training_log import EpochLog, tensorboard_teller, write_predictions
+from ml.unfinished import (
+    Best,
+    Run,
+    keep,
+    keep_epoch,
+    refuse_other_settings,
+    start_or_continue,
+    unfinished_path,
+)
 
 FoldName = Mapping[str, int | str]
 """Names one split of a cross-validation, with all that decides which patches it holds out."""
 
 Indices = NDArray[np.int64]
 VALIDATION_SHARE = 1 / 5
-
-
-@dataclass(frozen=True)
-class Best:
-    """The network of the epoch with the best AUC on the patches set aside for early stopping."""
-
-    epoch: int
-    auc: float
-    network: dict[str, Tensor]
-
-
-@dataclass
-class Run:
-    """A training under way."""
-
-    settings: dict[str, Any]
-    learner: Learner
-    log: list[EpochLog]
-    best: Best | None = None
-
-    @property
-    def is_over(self) -> bool:
-        patience = self.learner.settings.early_stopping
-        waited = len(self.log) - self.best.epoch if self.best else 0
-        return len(self.log) >= self.learner.epochs or (patience > 0 and waited >= patience)
 
 
 @dataclass(frozen=True)
@@ -88,10 +68,6 @@ def network_path(out: Path) -> Path:
     return out / "network.safetensors"
 
 
-def _unfinished_path(out: Path) -> Path:
-    return out / "unfinished.pt"
-
-
 def finished_training(
     experiment: Experiment, patches: Patches, out: Path, fold: FoldName | None = None
 ) -> NetworkCard | None:
@@ -99,13 +75,13 @@ def finished_training(
     if not card_path(network_path(out)).is_file():
         return None
     _, card = load_network(network_path(out))
-    _refuse_other_settings(out, card.settings, training_settings(experiment, patches, fold))
+    refuse_other_settings(out, card.settings, training_settings(experiment, patches, fold))
     return card
 
 
 def forget_training(out: Path) -> None:
     """So that the next training in `out` starts from nothing."""
-    for path in (card_path(network_path(out)), network_path(out), _unfinished_path(out)):
+    for path in (card_path(network_path(out)), network_path(out), unfinished_path(out)):
         path.unlink(missing_ok=True)
     for folder in ("epochs", "tensorboard"):
         shutil.rmtree(out / folder, ignore_errors=True)
@@ -131,18 +107,18 @@ def train(
     training, held_out = split or split_holdout(patches, seed=experiment.seed)
     parts = _parts(patches, training, held_out, experiment)
     settings = training_settings(experiment, patches, fold)
-    run = _start_or_continue(experiment, settings, out, torch.device(device))
+    run = start_or_continue(experiment, settings, out, torch.device(device))
     _refuse_size(run.learner.network, parts.to_judge)
     tell = tensorboard_teller(out / "tensorboard", len(run.log)) if tensorboard else None
     if keep_epochs and not run.log:
-        _keep_epoch(run, out)
+        keep_epoch(run, out)
     while not run.is_over:
         line = _next_epoch(run, parts, progress)
         if tell is not None:
             tell(line)
         if keep_epochs:
-            _keep_epoch(run, out)
-        _keep(run, out)
+            keep_epoch(run, out)
+        keep(run, out)
     return _finish(run, patches, held_out, parts.to_judge, out)
 
 
@@ -204,7 +180,7 @@ def _finish(
         )
 
     card = save_network(network, network_path(out), describe)
-    _unfinished_path(out).unlink()
+    unfinished_path(out).unlink()
     return card
 
 
@@ -244,57 +220,3 @@ def _refuse_size(network: PixelNetwork, judged: Labelled) -> None:
             f"{network.architecture} takes no images of {side} x {side} pixels ({first_line}); "
             "set data.size, for instance to 224."
         ) from None
-
-
-def _start_or_continue(
-    experiment: Experiment, settings: dict[str, Any], out: Path, device: torch.device
-) -> Run:
-    unfinished = _unfinished_path(out)
-    if not unfinished.is_file():
-        return Run(settings, _learner(experiment, experiment.network.weights, device), [])
-    try:
-        kept = torch.load(unfinished, weights_only=True, map_location=device)
-    except Exception:  # noqa: BLE001 (torch.load raises many kinds, all meaning the same)
-        raise MlError(f"{unfinished} is damaged; start over with --fresh.") from None
-    _refuse_other_settings(out, kept["settings"], settings)
-    learner = _learner(experiment, "none", device)
-    learner.network.load_state_dict(kept["network"])
-    learner.optimizer.load_state_dict(kept["optimizer"])
-    learner.perturbation = kept["perturbation"]
-    best = None if kept["best"] is None else Best(**kept["best"])
-    return Run(settings, learner, [EpochLog(**line) for line in kept["log"]], best)
-
-
-def _learner(experiment: Experiment, weights: str, device: torch.device) -> Learner:
-    architecture = experiment.network.architecture
-    network = build_network(weights, seed=experiment.seed, architecture=architecture).to(device)
-    optimizer = optimizer_for(experiment.training, network)
-    return Learner(network, optimizer, experiment.training, experiment.seed)
-
-
-def _keep(run: Run, out: Path) -> None:
-    state = {
-        "settings": run.settings,
-        "network": run.learner.network.state_dict(),
-        "optimizer": run.learner.optimizer.state_dict(),
-        "perturbation": run.learner.perturbation,
-        "log": [asdict(line) for line in run.log],
-        "best": None if run.best is None else vars(run.best),
-    }
-    with whole_file(_unfinished_path(out)) as beside:
-        torch.save(state, beside)
-    write_log(out / "log.csv", run.log)
-
-
-def _keep_epoch(run: Run, out: Path) -> None:
-    with whole_file(out / "epochs" / f"epoch-{len(run.log):03}.safetensors") as beside:
-        save_weights(run.learner.network, beside)
-
-
-def _refuse_other_settings(out: Path, theirs: dict[str, Any], ours: dict[str, Any]) -> None:
-    if theirs != ours:
-        differing = ", ".join(key for key in ours if theirs.get(key) != ours[key])
-        raise MlError(
-            f"{out} holds a training with other settings ({differing}); "
-            "choose another folder, or replace it with --fresh."
-        )

@@ -1,4 +1,5 @@
 import csv
+import sys
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -6,15 +7,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
+from numpy.typing import NDArray
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from ml.data import Patches
+from ml.data import Patch, Patches
 from ml.errors import MlError
 from ml.experiment import Experiment, TrainingSettings
 from ml.learning import augment, learning_rate_at
-from ml.networks import NetworkCard, load_network
+from ml.networks import NetworkCard, build_network, load_network
 from ml.progress import Update
-from ml.training import finished_training, network_path, train
+from ml.training import finished_training, forget_training, network_path, train
 
 
 def shorter(small: Experiment, epochs: int = 3, seed: int = 0) -> Experiment:
@@ -175,3 +179,168 @@ def test_the_card_records_all_that_made_the_network(
     assert card.data_sha256 == patches.digest
     assert card.provenance["libraries"]["torch"] == torch.__version__.partition("+")[0]
     assert card.provenance["threads"] == torch.get_num_threads()
+
+
+METHODS = {
+    "free": {"method": "free", "replays": 2, "epochs": 6},
+    "pgd": {"method": "pgd", "pgd_steps": 1},
+    "early stopping": {"early_stopping": 3},
+    "bf16": {"precision": "bf16"},
+}
+
+
+@pytest.mark.parametrize("settings", METHODS.values(), ids=METHODS.keys())
+def test_every_method_goes_on_to_the_last_bit(
+    make_patches: Callable[..., Patches],
+    small: Experiment,
+    tmp_path: Path,
+    settings: dict[str, Any],
+) -> None:
+    """Of a network that draws by chance while it learns (dropout)."""
+    experiment = replace(
+        small,
+        network=replace(small.network, architecture="mobilenet_v3_small"),
+        training=replace(small.training, **{"epochs": 3, **settings}),
+    )
+    patches = make_patches(18)
+    whole = train(patches, experiment, tmp_path / "whole", silent)
+    with pytest.raises(KeyboardInterrupt):
+        train(patches, experiment, tmp_path / "parts", interrupt_in_epoch(3))
+    torch.rand(5)
+    parts = train(patches, experiment, tmp_path / "parts", silent)
+    assert what_it_is(parts) == what_it_is(whole)
+    plain = replace(experiment, training=replace(small.training, epochs=3))
+    assert train(patches, plain, tmp_path / "plain", silent).file_sha256 != whole.file_sha256
+
+
+def read_log(out: Path) -> list[dict[str, str]]:
+    with (out / "log.csv").open() as lines:
+        return list(csv.DictReader(lines))
+
+
+def stopping_early(small: Experiment, patience: int) -> Experiment:
+    training = replace(small.training, epochs=9, early_stopping=patience, learning_rate=0.01)
+    return replace(small, training=training)
+
+
+def test_early_stopping_gives_the_network_of_the_best_epoch(
+    make_patches: Callable[..., Patches], small: Experiment, tmp_path: Path
+) -> None:
+    patches, experiment = make_patches(40), stopping_early(small, patience=2)
+    train(patches, experiment, tmp_path, silent, keep_epochs=True)
+    seen = [float(line["validation_auc"]) for line in read_log(tmp_path)]
+    best = seen.index(max(seen)) + 1
+    assert len(seen) == min(best + 2, 9)
+    assert best < len(seen)
+    kept = (tmp_path / "epochs" / f"epoch-{best:03}.safetensors").read_bytes()
+    assert network_path(tmp_path).read_bytes() == kept
+
+
+def test_early_stopping_never_looks_at_a_held_out_patch(
+    make_patches: Callable[..., Patches], small: Experiment, tmp_path: Path
+) -> None:
+    patches, experiment = make_patches(30), stopping_early(small, patience=1)
+    card = train(patches, experiment, tmp_path / "before", silent)
+    held_out = {source.index for source in card.held_out}
+    black = tuple(
+        replace(p, read=lambda: np.zeros((32, 32, 3), np.uint8)) if i in held_out else p
+        for i, p in enumerate(patches.entries)
+    )
+    changed = train(replace(patches, entries=black), experiment, tmp_path / "after", silent)
+    assert changed.file_sha256 == card.file_sha256
+    before, after = (tmp_path / name / "predictions.csv" for name in ("before", "after"))
+    assert before.read_text() != after.read_text()
+
+
+def test_patches_of_one_group_are_set_aside_together(
+    make_patches: Callable[..., Patches], small: Experiment, tmp_path: Path
+) -> None:
+    """Each patch has a twin; the patches set aside are read before those to learn from."""
+    patches = make_patches(20)
+    twins = tuple(replace(p, digest=f"{p.digest} twin") for p in patches.entries)
+    both = replace(patches, entries=(*patches.entries, *twins))
+    read: list[int] = []
+    split = (np.arange(40), np.arange(2))
+
+    def counting(i: int) -> Patch:
+        def read_it() -> NDArray[np.uint8]:
+            read.append(i)
+            return both.entries[i].read()
+
+        return replace(both.entries[i], read=read_it)
+
+    counted = tuple(counting(i) for i in range(len(both)))
+    train(
+        replace(both, entries=counted),
+        replace(small, training=replace(small.training, epochs=1, early_stopping=1)),
+        tmp_path,
+        silent,
+        split=split,
+    )
+    aside, learned = read[:8], read[8:-2]
+    assert {i % 20 for i in learned}.isdisjoint(i % 20 for i in aside)
+    assert sorted([*learned, *aside]) == list(range(40))
+
+
+def test_the_weights_of_every_epoch_are_kept_for_who_asks(
+    make_patches: Callable[..., Patches], small: Experiment, tmp_path: Path
+) -> None:
+    patches, experiment = make_patches(18), shorter(small, 3)
+    with pytest.raises(KeyboardInterrupt):
+        train(patches, experiment, tmp_path, interrupt_in_epoch(2), keep_epochs=True)
+    train(patches, experiment, tmp_path, silent, keep_epochs=True)
+    kept = sorted((tmp_path / "epochs").iterdir())
+    assert [path.name for path in kept] == [f"epoch-00{n}.safetensors" for n in range(4)]
+    before = build_network("none", seed=0).state_dict()
+    first = safetensors.torch.load_file(kept[0])
+    assert all(torch.equal(first[name], value) for name, value in before.items())
+    assert kept[-1].read_bytes() == network_path(tmp_path).read_bytes()
+    forget_training(tmp_path)
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == []
+
+
+def test_a_fold_is_learned_as_it_was_given_and_passes_for_no_other(
+    make_patches: Callable[..., Patches], small: Experiment, tmp_path: Path
+) -> None:
+    patches, experiment = make_patches(18), shorter(small, 1)
+    split = np.arange(6, 18), np.arange(6)
+    card = train(patches, experiment, tmp_path, silent, split=split, fold={"run": 1, "fold": 2})
+    assert [source.index for source in card.held_out] == list(range(6))
+    assert card.settings["fold"] == {"run": 1, "fold": 2}
+    assert finished_training(experiment, patches, tmp_path, {"run": 1, "fold": 2}) == card
+    with pytest.raises(MlError, match=r"other settings \(fold\)"):
+        finished_training(experiment, patches, tmp_path, {"run": 1, "fold": 3})
+
+
+def test_tensorboard_is_told_what_the_log_tells(
+    make_patches: Callable[..., Patches], small: Experiment, tmp_path: Path
+) -> None:
+    patches, experiment = make_patches(18), shorter(small, 2)
+    with pytest.raises(KeyboardInterrupt):
+        train(patches, experiment, tmp_path, interrupt_in_epoch(2), tensorboard=True)
+    train(patches, experiment, tmp_path, silent, tensorboard=True)
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    told = events.Scalars("loss")
+    assert [event.step for event in told] == [1, 2]
+    logged = [float(line["loss"]) for line in read_log(tmp_path)]
+    assert [event.value for event in told] == pytest.approx(logged)
+
+
+def test_without_tensorboard_it_says_how_to_install_it(
+    make_patches: Callable[..., Patches],
+    small: Experiment,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(MlError, match=r"pip install 'plainsight\[tensorboard\]'"):
+        train(make_patches(18), small, tmp_path, silent, tensorboard=True)
+
+
+def test_a_network_that_takes_no_images_of_this_size_is_told_before_training(
+    make_patches: Callable[..., Patches], small: Experiment, tmp_path: Path
+) -> None:
+    network = replace(small.network, architecture="inception_v3")
+    with pytest.raises(MlError, match=r"inception_v3 takes no images of 32 x 32 pixels.*data.size"):
+        train(make_patches(18), replace(small, network=network), tmp_path, silent)
