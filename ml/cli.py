@@ -9,11 +9,14 @@ from ml.commands.attack import attack
 from ml.commands.baselines import baselines
 from ml.commands.batch import batch
 from ml.commands.crossval import crossval
+from ml.commands.curves import curves
+from ml.commands.defence import defence
 from ml.commands.embedding import embedding
 from ml.commands.figures import figures
 from ml.commands.landscape import landscape
 from ml.commands.natural import natural
 from ml.commands.phantom import phantom
+from ml.commands.reproduce import reproduce
 from ml.commands.saliency import saliency
 from ml.commands.train import train
 from ml.commands.universal import universal
@@ -66,14 +69,17 @@ for command in (
     train,
     crossval,
     attack,
+    batch,
+    curves,
     baselines,
     universal,
     natural,
-    batch,
+    defence,
     saliency,
     embedding,
     landscape,
     figures,
+    reproduce,
 ):
     main.add_command(command)
 

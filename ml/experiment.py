@@ -124,6 +124,7 @@ class CurvesSettings:
     """The success curves of Fig. 4: the minimal perturbation of `limit` patches, in each norm.
 
     `check_limit` of them are also attacked by PGD of `check_steps` at every epsilon, to check it.
+    Without a budget, PGD takes at most `walk_steps`.
     """
 
     l0: Epsilons = ("0.0001", "0.0003", "0.001", "0.003", "0.01", "0.03", "0.1", "0.2", "0.4")
@@ -135,6 +136,7 @@ class CurvesSettings:
     limit: Count | None = None
     check_limit: Annotated[int, Field(ge=0)] = 16
     check_steps: Count = 20
+    walk_steps: Count = 60
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

@@ -15,6 +15,11 @@ class Update(Protocol):
     def __call__(self, done: int, total: int, note: str = "") -> None: ...
 
 
+def say(line: str) -> None:
+    """One line, between stages."""
+    print(line, file=sys.stderr, flush=True)  # noqa: T201
+
+
 @contextmanager
 def stage(title: str) -> Iterator[Update]:
     """What is reported first counts as the start, so that a resumed run estimates well."""

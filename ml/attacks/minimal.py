@@ -27,6 +27,8 @@ FIRST_STRIDE, LAST_STRIDE = 2.0, 0.3
 """How far a step moves the perturbation, in units of its new size."""
 BEYOND = 0.05
 """How much past the estimated boundary the first steps aim, so that they end outside."""
+FOOLED = 1e-3
+"""The margin from which an image counts as fooled, above what floating point can take away."""
 GAIN = 0.005
 """A new size is smaller than the best known by this share at least."""
 L0_STEP = 128.0
@@ -98,7 +100,7 @@ class _Search:
     def _fooled(self, images: Tensor, which: Tensor) -> Tensor:
         labels = self.labels[which]
         judged = margins_of(self.judge, images, labels, slots=len(images), targeted=self.targeted)
-        return judged > 0
+        return judged > FOOLED
 
     # In float
 
@@ -115,10 +117,10 @@ class _Search:
                 self.network, present, self.labels, targeted=self.targeted
             )
             size = size_of(present - originals, self.norm)
-            better = (margins > 0) & (size < best_size)
+            better = (margins > FOOLED) & (size < best_size)
             best[better] = present[better]
             best_size = torch.where(better, size, best_size)
-            inside = torch.where((margins <= 0) & (size < best_size), size, inside)
+            inside = torch.where((margins <= FOOLED) & (size < best_size), size, inside)
             if step + 1 == steps:
                 break
             progress = step / max(1, steps - 2)
@@ -142,10 +144,10 @@ class _Search:
             return _next_share(size, best_size, inside, self.images[0, 0].numel())
         unit = step_of(gradient, present, self.norm, 1.0, 0.0)
         slope = (gradient * unit).flatten(1).sum(dim=1).clamp(min=1e-30)
-        distance = margins.abs() / slope
+        distance = (margins - FOOLED).abs() / slope
         grown = size + distance * (1 + BEYOND * earliness)
         shrunk = torch.maximum(size - distance * (1 - BEYOND), size / 2)
-        wanted = torch.where(margins <= 0, grown, shrunk)
+        wanted = torch.where(margins <= FOOLED, grown, shrunk)
         return torch.minimum(wanted, best_size * (1 - GAIN))
 
     def _move(self, present: Tensor, direction: Tensor, size: Tensor, stride: float) -> Tensor:

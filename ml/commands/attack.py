@@ -6,7 +6,15 @@ from typing import Literal
 
 import click
 
-from ml.commands.common import PathArgument, data_option, device_option, given, json_option, tell
+from ml.commands.common import (
+    PathArgument,
+    data_option,
+    device_option,
+    engine_option,
+    given,
+    json_option,
+    tell,
+)
 
 
 @click.command()
@@ -41,12 +49,7 @@ from ml.commands.common import PathArgument, data_option, device_option, given, 
 @click.option("--include-training", is_flag=True, help="Attack training patches too.")
 @click.option("--other-data", is_flag=True, help="DATA is not what the network was trained on.")
 @click.option("--tissue", help="With --other-data: only this tissue.")
-@click.option(
-    "--engine",
-    default="local",
-    show_default=True,
-    help="local:N for N processes, ray or ray://HOST:PORT for a cluster (docs/scale.md).",
-)
+@engine_option
 @device_option
 @click.option("--fresh", is_flag=True, help="Replace the attack that OUT holds.")
 @json_option

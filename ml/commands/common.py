@@ -29,6 +29,11 @@ def device_option(command: Callable[..., None]) -> Callable[..., None]:
     )
 
 
+def engine_option(command: Callable[..., None]) -> Callable[..., None]:
+    told = "local:N for N processes, ray or ray://HOST:PORT for a cluster (docs/scale.md)."
+    return click.option("--engine", default="local", show_default=True, help=told)(command)
+
+
 def tell(as_json: bool, outcome: dict[str, Any], sentence: str) -> None:
     click.echo(json.dumps(outcome) if as_json else sentence)
 

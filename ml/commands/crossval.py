@@ -5,7 +5,15 @@ from pathlib import Path
 
 import click
 
-from ml.commands.common import PathArgument, data_option, device_option, given, json_option, tell
+from ml.commands.common import (
+    PathArgument,
+    data_option,
+    device_option,
+    engine_option,
+    given,
+    json_option,
+    tell,
+)
 
 
 @click.command()
@@ -13,12 +21,7 @@ from ml.commands.common import PathArgument, data_option, device_option, given, 
 @data_option
 @click.option("--out", type=PathArgument(), required=True, help="Folder for folds and tables.")
 @device_option
-@click.option(
-    "--engine",
-    default="local",
-    show_default=True,
-    help="local, local:N (N processes), ray, or ray://HOST:PORT.",
-)
+@engine_option
 @click.option("--seed", type=int, help="Decides folds, first weights and order.")
 @click.option("--fresh", is_flag=True, help="Replace what OUT holds from earlier folds.")
 @json_option

@@ -26,6 +26,11 @@ class Source:
     fold: str
     index: int
 
+    @property
+    def case(self) -> str:
+        """Names the patch within its data set: fold and index, or the index alone."""
+        return f"{self.fold}/{self.index}" if self.fold else str(self.index)
+
 
 @dataclass(frozen=True)
 class Patch:

@@ -16,7 +16,7 @@ from ml.errors import MlError
 from ml.evaluation import BATCH_SIZE
 from ml.experiment import AttackSettings, Experiment
 from ml.explain.neighbours import NEIGHBOURS, neighbour_shares, place, place_more
-from ml.explain.pairs import Pairs, attack_pairs, case_name
+from ml.explain.pairs import Pairs, attack_pairs
 from ml.networks import PixelNetwork, attack_view, features, load_card
 from ml.progress import stage
 from ml.quantize import pixels_from_grey_levels, tensor_from_images
@@ -98,7 +98,7 @@ def run_embedding(
             track = follow(
                 view, pairs.originals[followed], int(pairs.labels[followed]), experiment.attack
             )
-        names = [case_name(source) for source in clean.sources]
+        names = [source.case for source in clean.sources]
         rows = embed(before, after, track, names, followed, seed=experiment.seed)
         write_table(out / "embedding.csv", EmbeddingRow, rows)
         return {

@@ -26,7 +26,7 @@ class PairedTest:
 
 
 def paired_test(before: Values, after: Values, *, seed: int) -> PairedTest | None:
-    """None for fewer than two cases.
+    """None for fewer than two cases. Cases count as independent, also those of one tile or patient.
 
     The interval is the percentile bootstrap over cases; the permutation flips the signs of the
     differences and counts the observed one among them (Phipson and Smyth 2010).

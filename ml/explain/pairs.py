@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ml.attacks.single_instance import finish, search
-from ml.data import Patches, Source
+from ml.data import Patches
 from ml.errors import MlError
 from ml.evaluation import predicted_class
 from ml.experiment import Experiment
@@ -63,8 +63,3 @@ def attack_pairs(network: PixelNetwork, patches: Patches, experiment: Experiment
         p_perturbed=attacked.p_8bit[fooled],
         attacked=len(patches),
     )
-
-
-def case_name(source: Source) -> str:
-    """Names a patch within its data set: fold and index, or the index alone."""
-    return f"{source.fold}/{source.index}" if source.fold else str(source.index)

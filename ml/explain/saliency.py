@@ -13,7 +13,7 @@ from ml.data import Progress
 from ml.experiment import Experiment
 from ml.explain.maps import METHODS, Method, saliency_map, share_inside
 from ml.explain.paired import paired_test
-from ml.explain.pairs import Pairs, attack_pairs, case_name
+from ml.explain.pairs import Pairs, attack_pairs
 from ml.files import whole_file
 from ml.networks import attack_view, load_card
 from ml.progress import stage
@@ -159,7 +159,7 @@ def _add_shares(
             continue
         explained.rows.append(
             ShareRow(
-                case=case_name(pairs.patches.sources[i]),
+                case=pairs.patches.sources[i].case,
                 truth=int(pairs.labels[i]),
                 method=method,
                 share_before=share_before,
@@ -196,7 +196,7 @@ def _write_shown(
     nothing = np.zeros((height, width), dtype=np.bool_)
     known = [masks[i] for i in indices]
     arrays: dict[str, Any] = {
-        "case": np.array([case_name(pairs.patches.sources[i]) for i in indices]),
+        "case": np.array([pairs.patches.sources[i].case for i in indices]),
         "truth": pairs.labels[indices],
         "p_original": pairs.p_original[indices],
         "p_perturbed": pairs.p_perturbed[indices],

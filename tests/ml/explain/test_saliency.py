@@ -14,7 +14,7 @@ from ml.evaluation import p_positive, predicted_class
 from ml.experiment import Experiment
 from ml.explain.maps import METHODS, saliency_map
 from ml.explain.paired import paired_test
-from ml.explain.pairs import Pairs, case_name
+from ml.explain.pairs import Pairs
 from ml.explain.saliency import ShareRow, choose_shown, explain, run_saliency, summarise
 from ml.networks import attack_view, load_network
 from ml.quantize import tensor_from_images
@@ -79,7 +79,7 @@ def test_a_network_that_looks_at_the_nuclei_until_it_is_fooled_shows_in_the_shar
     masks: list[Any] = [NUCLEI, None, np.zeros_like(NUCLEI)]
     explained = explain(LooksAt(), pairs, masks, [], integration_steps=4)
     assert explained.without_outlines == explained.without_nuclei == 1
-    assert [row.case for row in explained.rows] == [case_name(positives.sources[0])] * 2
+    assert [row.case for row in explained.rows] == [positives.sources[0].case] * 2
     by_method = {row.method: row for row in explained.rows}
     for method in ("gradient", "integrated_gradients"):
         assert by_method[method].share_before == pytest.approx(1)
@@ -186,5 +186,5 @@ def test_an_attack_that_never_succeeds_says_what_to_do(explainable: Any, tmp_pat
 
 def test_a_case_is_named_by_fold_and_index(positives: Patches) -> None:
     entry: Patch = positives.entries[0]
-    assert case_name(entry.source) == "1"
-    assert case_name(replace(entry.source, fold="2", index=17)) == "2/17"
+    assert entry.source.case == "1"
+    assert replace(entry.source, fold="2", index=17).case == "2/17"
