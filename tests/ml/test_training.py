@@ -239,7 +239,8 @@ def test_early_stopping_gives_the_network_of_the_best_epoch(
 def test_early_stopping_never_looks_at_a_held_out_patch(
     make_patches: Callable[..., Patches], small: Experiment, tmp_path: Path
 ) -> None:
-    patches, experiment = make_patches(30), stopping_early(small, patience=1)
+    settings = replace(small.training, epochs=3, early_stopping=1)
+    patches, experiment = make_patches(30), replace(small, training=settings)
     card = train(patches, experiment, tmp_path / "before", silent)
     held_out = {source.index for source in card.held_out}
     black = tuple(
