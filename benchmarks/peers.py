@@ -1,39 +1,17 @@
-"""Other libraries' attacks behind one interface, for comparison: pixels in, perturbed pixels out.
+"""Other libraries' attacks, by name; one that is not installed is named as missing."""
 
-Each adapter is as thin as its library allows and keeps the library's own loop. Numbers are in the
-libraries' units: pixels from 0 to 1, norms as totals over all values. A library that is not
-installed is named as missing, never left out.
-"""
-
-import importlib
-import math
-import sys
-import types
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal
 
-import numpy as np
-import torch
 from torch import Tensor, nn
 
-Attack = Callable[[nn.Module, Tensor, Tensor], Tensor]
-"""The network, pixels (n, 3, height, width) and the true classes (n,) to perturbed pixels."""
+from benchmarks import adapters
+from benchmarks.adapters import Attack, BallNorm, Budget
+
 PACKAGES = ("torchattacks", "foolbox", "adversarial-robustness-toolbox", "adv-lib")
-BallNorm = Literal["l1", "l2", "linf"]
-
-
-@dataclass(frozen=True)
-class Budget:
-    """`epsilon` and `step_size` in grey levels: l1 MAD, l2 RMSD, linf."""
-
-    norm: BallNorm
-    epsilon: float
-    step_size: float
-    steps: int
 
 
 @dataclass(frozen=True)
@@ -52,29 +30,18 @@ class Checkouts:
     autoattack: Path | None = None
 
 
-def total(size: float, norm: BallNorm, values: int) -> float:
-    """From the paper's measure in grey levels to the norm of pixels in [0, 1]."""
-    match norm:
-        case "linf":
-            return size / 255
-        case "l2":
-            return size / 255 * math.sqrt(values)
-        case "l1":
-            return size / 255 * values
-
-
 def bounded(budget: Budget, checkouts: Checkouts) -> Peers:
     """What searches within a budget; all start at the original, but for REET and AutoAttack."""
     makers: dict[str, Callable[[], Attack]] = {}
     if budget.norm != "l1":
-        makers["torchattacks PGD"] = lambda: _torchattacks(budget)
-    makers["Foolbox PGD"] = lambda: _foolbox(budget)
-    makers["ART PGD"] = lambda: _art(budget)
+        makers["torchattacks PGD"] = lambda: adapters.torchattacks(budget)
+    makers["Foolbox PGD"] = lambda: adapters.foolbox(budget)
+    makers["ART PGD"] = lambda: adapters.art(budget)
     if budget.norm == "linf":
-        makers["adv-lib PGD"] = lambda: _adv_lib_pgd(budget)
-        makers["REET PGD"] = lambda: _reet(budget, checkouts.reet)
+        makers["adv-lib PGD"] = lambda: adapters.adv_lib_pgd(budget)
+        makers["REET PGD"] = lambda: adapters.reet(budget, checkouts.reet)
     if budget.norm != "l1":
-        makers["AutoAttack APGD-CE"] = lambda: _autoattack(budget, checkouts.autoattack)
+        makers["AutoAttack APGD-CE"] = lambda: adapters.autoattack(budget, checkouts.autoattack)
     return _made(makers)
 
 
@@ -82,8 +49,8 @@ def minimal(norm: BallNorm, steps: int) -> Peers:
     """What searches for the smallest perturbation; where none was found, the image may be any."""
     return _made(
         {
-            "Foolbox FMN": lambda: _foolbox_fmn(norm, steps),
-            "adv-lib FMN": lambda: _adv_lib_fmn(norm, steps),
+            "Foolbox FMN": lambda: adapters.foolbox_fmn(norm, steps),
+            "adv-lib FMN": lambda: adapters.adv_lib_fmn(norm, steps),
         }
     )
 
@@ -118,203 +85,3 @@ def _quiet(attack: Attack) -> Attack:
             return attack(network, pixels, labels)
 
     return run
-
-
-def _import(module: str) -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return importlib.import_module(module)
-
-
-def _values(pixels: Tensor) -> int:
-    return pixels[0].numel()
-
-
-def _torchattacks(budget: Budget) -> Attack:
-    torchattacks = _import("torchattacks")
-
-    def attack(network: nn.Module, pixels: Tensor, labels: Tensor) -> Tensor:
-        kind = torchattacks.PGD if budget.norm == "linf" else torchattacks.PGDL2
-        perturbed: Tensor = kind(
-            network,
-            eps=total(budget.epsilon, budget.norm, _values(pixels)),
-            alpha=total(budget.step_size, budget.norm, _values(pixels)),
-            steps=budget.steps,
-            random_start=False,
-        )(pixels, labels)
-        return perturbed
-
-    return attack
-
-
-def _foolbox(budget: Budget) -> Attack:
-    foolbox = _import("foolbox")
-    kinds = {
-        "l1": foolbox.attacks.SparseL1DescentAttack,
-        "l2": foolbox.attacks.L2PGD,
-        "linf": foolbox.attacks.LinfPGD,
-    }
-
-    def attack(network: nn.Module, pixels: Tensor, labels: Tensor) -> Tensor:
-        search = kinds[budget.norm](
-            abs_stepsize=total(budget.step_size, budget.norm, _values(pixels)),
-            steps=budget.steps,
-            random_start=False,
-        )
-        model = foolbox.PyTorchModel(network, bounds=(0, 1), device=pixels.device)
-        epsilon = total(budget.epsilon, budget.norm, _values(pixels))
-        _, perturbed, _ = search(model, pixels, labels, epsilons=epsilon)
-        return torch.as_tensor(perturbed)
-
-    return attack
-
-
-def _art(budget: Budget) -> Attack:
-    evasion = _import("art.attacks.evasion")
-    classification = _import("art.estimators.classification")
-
-    def attack(network: nn.Module, pixels: Tensor, labels: Tensor) -> Tensor:
-        estimator = classification.PyTorchClassifier(
-            network,
-            loss=nn.CrossEntropyLoss(),
-            input_shape=tuple(pixels.shape[1:]),
-            nb_classes=2,
-            clip_values=(0, 1),
-            device_type="cpu",
-        )
-        search = evasion.ProjectedGradientDescentPyTorch(
-            estimator,
-            norm={"l1": 1, "l2": 2, "linf": np.inf}[budget.norm],
-            eps=total(budget.epsilon, budget.norm, _values(pixels)),
-            eps_step=total(budget.step_size, budget.norm, _values(pixels)),
-            max_iter=budget.steps,
-            num_random_init=0,
-            batch_size=len(pixels),
-            verbose=False,
-        )
-        return torch.from_numpy(search.generate(x=pixels.numpy(), y=labels.numpy()))
-
-    return attack
-
-
-def _adv_lib_attacks() -> Any:
-    _stand_in("visdom", "Visdom")
-    return _import("adv_lib.attacks")
-
-
-def _stand_in(module: str, *names: str) -> None:
-    """For a library of plots that a peer imports but does not use for an attack."""
-    try:
-        _import(module)
-    except ImportError:
-        stub = types.ModuleType(module)
-        for name in names:
-            setattr(stub, name, object)
-        sys.modules[module] = stub
-
-
-def _adv_lib_pgd(budget: Budget) -> Attack:
-    attacks = _adv_lib_attacks()
-
-    def attack(network: nn.Module, pixels: Tensor, labels: Tensor) -> Tensor:
-        perturbed: Tensor = attacks.pgd_linf(
-            network,
-            pixels,
-            labels,
-            budget.epsilon / 255,
-            steps=budget.steps,
-            random_init=False,
-            absolute_step_size=budget.step_size / 255,
-        )
-        return perturbed
-
-    return attack
-
-
-def _reet(budget: Budget, checkout: Path | None) -> Attack:
-    """In grey levels, which are its units. Its steps are those of RMSprop."""
-    _on_path(checkout, "REET", "--reet")
-    _stand_in("seaborn")
-    optimisers = _import("reetoolbox.optimisers")
-    transforms = _import("reetoolbox.transforms")
-
-    def attack(network: nn.Module, pixels: Tensor, labels: Tensor) -> Tensor:
-        class OfGreyLevels(nn.Module):
-            def __init__(self) -> None:
-                super().__init__()
-                self.network = network
-
-            def forward(self, grey_levels: Tensor) -> Tensor:
-                logits: Tensor = self.network(grey_levels / 255)
-                return logits
-
-        search = optimisers.PGD(
-            OfGreyLevels(),
-            transforms.PixelTransform,
-            {
-                "epsilon": budget.step_size,
-                "steps": budget.steps,
-                "constraint": "l_inf",
-                "C": budget.epsilon,
-                "input_range": (0, 255),
-            },
-            {"input_range": (0, 255)},
-            device="cpu",
-        )
-        _, perturbed = search.optimise(pixels * 255, labels)
-        return torch.as_tensor(perturbed).detach() / 255
-
-    return attack
-
-
-def _autoattack(budget: Budget, checkout: Path | None) -> Attack:
-    _on_path(checkout, "AutoAttack", "--autoattack")
-    base = _import("autoattack.autopgd_base")
-
-    def attack(network: nn.Module, pixels: Tensor, labels: Tensor) -> Tensor:
-        search = base.APGDAttack(
-            network,
-            n_iter=budget.steps,
-            norm={"linf": "Linf", "l2": "L2"}[budget.norm],
-            eps=total(budget.epsilon, budget.norm, _values(pixels)),
-            loss="ce",
-            device="cpu",
-        )
-        perturbed: Tensor = search.perturb(pixels, labels, best_loss=True)
-        return perturbed
-
-    return attack
-
-
-def _on_path(checkout: Path | None, name: str, option: str) -> None:
-    if checkout is None:
-        raise ImportError(f"{name} is on no package registry; give its checkout by {option}")
-    if str(checkout) not in sys.path:
-        sys.path.append(str(checkout))
-
-
-def _foolbox_fmn(norm: BallNorm, steps: int) -> Attack:
-    foolbox = _import("foolbox")
-    kinds = {
-        "l1": foolbox.attacks.L1FMNAttack,
-        "l2": foolbox.attacks.L2FMNAttack,
-        "linf": foolbox.attacks.LInfFMNAttack,
-    }
-
-    def attack(network: nn.Module, pixels: Tensor, labels: Tensor) -> Tensor:
-        model = foolbox.PyTorchModel(network, bounds=(0, 1), device=pixels.device)
-        perturbed, _, _ = kinds[norm](steps=steps)(model, pixels, labels, epsilons=None)
-        return torch.as_tensor(perturbed)
-
-    return attack
-
-
-def _adv_lib_fmn(norm: BallNorm, steps: int) -> Attack:
-    attacks = _adv_lib_attacks()
-    order = {"l1": 1, "l2": 2, "linf": float("inf")}[norm]
-
-    def attack(network: nn.Module, pixels: Tensor, labels: Tensor) -> Tensor:
-        perturbed: Tensor = attacks.fmn(network, pixels, labels, order, steps=steps)
-        return perturbed
-
-    return attack

@@ -7,14 +7,18 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks import peers
-from benchmarks.peers import BallNorm, Budget, Checkouts
+from benchmarks.adapters import BallNorm, Budget
+from benchmarks.peers import Checkouts
 from ml.attacks.budget import size_of
 from ml.attacks.margin import margin
+from ml.attacks.minimal import minimal
 from ml.attacks.pgd import pgd
 from ml.quantize import tensor_from_images
 
 FLIP = 0.500001
 STEPS = 20
+MINIMAL_STEPS = 40
+"""The peers have twice as many, as theirs find the smallest ones late."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +135,31 @@ def _ours(subject: Subject, norm: BallNorm, epsilon: float) -> Tensor:
         confidence_target=FLIP,
         slots=16,
     ).images
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2", "l1"])
+def test_minimal_perturbations_are_at_most_2_percent_larger_than_the_best_of_fmn(
+    subject: Subject, norm: BallNorm
+) -> None:
+    attacks = peers.minimal(norm, 2 * MINIMAL_STEPS).attacks
+    if not attacks:
+        pytest.skip("no other library is installed")
+    theirs = {}
+    for name, attack in attacks.items():
+        perturbed = attack(subject.network, subject.pixels, subject.labels) * 255
+        sizes = size_of(perturbed - subject.images, norm)
+        theirs[name] = float(sizes.where(subject.wrong(perturbed), torch.inf).median())
+    found = minimal(
+        subject.network,
+        subject.images,
+        subject.labels,
+        norm=norm,
+        steps=MINIMAL_STEPS,
+        slots=16,
+    )
+    assert subject.wrong(found.images).all()
+    assert torch.allclose(size_of(found.images - subject.images, norm), found.epsilon, rtol=1e-4)
+    assert float(found.epsilon.median()) <= 1.02 * min(theirs.values()), theirs
 
 
 def test_a_peer_that_is_not_there_is_named() -> None:
