@@ -11,9 +11,13 @@ QUICK ?=
 FRESH ?=
 DATA ?=
 NETWORK_FILE ?=
+# What `make reproduce` takes besides DATA.
+EXPERIMENT ?= experiments/tiny.toml
+OUT ?= run
+ENGINE ?= local
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format migration constraints screenshots
+.PHONY: help setup demo reproduce test check format migration constraints screenshots
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -36,6 +40,10 @@ $(VENV)/developer: $(VENV)/user
 demo: $(VENV)/user ## from generated tissue to a blinded study in the browser: PORT= QUICK=1 FRESH=1 HOME_DIR= DATA= NETWORK_FILE=
 	@$(BIN)/python tools/demo.py --port $(PORT) --home "$(HOME_DIR)" $(if $(QUICK),--quick) $(if $(FRESH),--fresh) \
 		$(if $(DATA),--data "$(DATA)") $(if $(NETWORK_FILE),--network-file "$(NETWORK_FILE)")
+
+reproduce: $(VENV)/user ## the paper's whole chain: DATA= EXPERIMENT= OUT= ENGINE=
+	@$(if $(DATA),,test -d build/tissue || $(BIN)/plainsight-ml phantom build/tissue)
+	@$(BIN)/plainsight-ml reproduce $(EXPERIMENT) --data "$(or $(DATA),build/tissue)" --out "$(OUT)" --engine $(ENGINE)
 
 test: $(VENV)/developer ## all tests, with a real browser and a real Postgres
 	@sh tools/prepare_tests.sh
