@@ -22,7 +22,7 @@ import numpy as np
 MEGABYTE = 2**20
 PER_KILOBYTE = 1 if sys.platform == "darwin" else 1024
 ARCHITECTURE = "timm:test_efficientnet"
-EXPERIMENT = "[attack]\nsteps = {steps}\nfinish_steps = 1\nslots = 16\nshard_size = {shard_size}\n"
+EXPERIMENT = "[attack]\nsteps = {steps}\nfinish_steps = 0\nslots = 16\nshard_size = {shard_size}\n"
 
 
 @dataclass(frozen=True)

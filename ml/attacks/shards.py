@@ -1,7 +1,7 @@
 """A part of an attack that is done alone, here or on another machine."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ml.attacks.pgd import Perturbed
 from ml.attacks.results import Row, Shard, write_shard
 from ml.attacks.single_instance import Attacked, finish, search
-from ml.data import Patches
+from ml.data import Patch, Patches
 from ml.devices import choose_device, device_of
 from ml.errors import MlError
 from ml.experiment import AttackSettings
@@ -21,6 +22,8 @@ from ml.quantize import images_from_tensor, measure, tensor_from_images
 
 SHARE_OF_SEARCH = 0.75
 """Of the work on a shard, about."""
+FINISHED_AT_ONCE = 16
+"""Images; rounding and judging holds several copies of each in fp32."""
 
 
 def attack_shard(
@@ -48,9 +51,14 @@ def attack_shard(
         seed=_seed_of(seed, number),
         progress=lambda done, _total: report(int(done * SHARE_OF_SEARCH)),
     )
-    attacked = finish(network, images, found, labels, settings)
-    perturbed = images_from_tensor(attacked.images)
-    rows = list(_rows(patches, attacked, originals, perturbed))
+    rows: list[Row] = []
+    perturbed = np.empty_like(originals)
+    for first in range(0, len(patches), FINISHED_AT_ONCE):
+        part = slice(first, first + FINISHED_AT_ONCE)
+        among = Perturbed(found.images[part], found.steps[part], found.confidence[part])
+        attacked = finish(network, images[part], among, labels[part], settings)
+        perturbed[part] = images_from_tensor(attacked.images)
+        rows += _rows(patches.entries[part], attacked, originals[part], perturbed[part])
     write_shard(out, number, Shard(rows, originals, perturbed), time.monotonic() - began)
 
 
@@ -69,19 +77,19 @@ def _seed_of(seed: int, number: int) -> int:
 
 
 def _rows(
-    patches: Patches,
+    patches: Sequence[Patch],
     attacked: Attacked,
     originals: NDArray[np.uint8],
     perturbed: NDArray[np.uint8],
 ) -> Iterator[Row]:
-    for i, source in enumerate(patches.sources):
+    for i, patch in enumerate(patches):
         measured = measure(originals[i], perturbed[i])
         values = originals[i].size
         yield Row(
-            data_set=source.data_set,
-            fold=source.fold,
-            index=source.index,
-            truth=int(patches.labels[i]),
+            data_set=patch.source.data_set,
+            fold=patch.source.fold,
+            index=patch.source.index,
+            truth=patch.label,
             p_original=float(attacked.p_original[i]),
             p_float=float(attacked.p_float[i]),
             p_rounded=float(attacked.p_rounded[i]),
