@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from ml.figures import style
 from ml.figures.rows import CurvePoint, MinimalEpsilon, Proportion
@@ -156,6 +157,7 @@ def _draw_histogram(axes: Axes, norm: str, rows: Sequence[MinimalEpsilon]) -> No
     )
     missing = int(np.isinf(in_8_bits).sum())
     told += f"\n{missing} of {len(rows)} not found" if missing else ""
+    axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.set_ylim(top=1.3 * axes.get_ylim()[1])
     axes.text(0.98, 0.98, told, transform=axes.transAxes, ha="right", va="top", fontsize=6.5)
 

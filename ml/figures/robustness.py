@@ -67,7 +67,7 @@ def readable(name: str) -> str:
     for norm in NORMS:
         name = name.replace(norm, style.norm_name(norm))
     name = name.replace("random_as_", "noise as strong as ")
-    return name.replace("_", " ").replace("pgd", "PGD")
+    return name.replace("_", " ").replace("pgd", "PGD").replace("jpeg", "JPEG")
 
 
 def draw_baselines(rows: Sequence[BaselinePoint]) -> Figure:

@@ -28,7 +28,7 @@ TEXTS = {
     "fig4-curves": {"L₀", "L₁", "L₂", "L∞", "success rate", "8 bits allow no change"},
     "minimal": {"images", "1 of 24 not found"},
     "fig5-universal": {"train images", "test images", "the perturbation \u00d7 10"},
-    "natural": {"jpeg", "PGD L∞", "energy of the change: RMS difference (grey levels)"},
+    "natural": {"JPEG", "PGD L∞", "energy of the change: RMS difference (grey levels)"},
     "baselines": {"random noise", "APGD-CE", "budget in grey levels"},
     "transfer": {"L∞ 2", '<b>colon & "co"</b>'},
     "defence": {"standard training", "adversarial training for free"},

@@ -49,7 +49,7 @@ def natural(folder: Path, *rows: tuple[str, float, float, int]) -> RunFolder:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (("jpeg", 30.0, 4.0, 6), "the most harmful (jpeg 30, RMS difference 4) 30 %"),
+        (("jpeg", 30.0, 4.0, 6), "the most harmful (JPEG 30, RMS difference 4) 30 %"),
         (("jpeg", 30.0, 4.0, 0), "each at its mildest such level, turn none"),
         (("jpeg", 90.0, 0.5, 6), "no natural change that was tried has so much energy"),
     ],

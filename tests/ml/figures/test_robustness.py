@@ -60,7 +60,7 @@ def test_attacks_and_natural_changes_stand_on_one_axis_of_energy() -> None:
     ]
     (axes,) = draw_natural(rows).axes
     assert data_of(axes) == {
-        "jpeg": [(2, 0.05), (4, 0.25)],
+        "JPEG": [(2, 0.05), (4, 0.25)],
         "PGD L∞": [(0.5, 1)],
         "sensor noise": [(2, 0.1)],
     }
