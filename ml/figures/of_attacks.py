@@ -117,7 +117,7 @@ def transfer(run: RunFolder) -> Drawing | None:
     told = "; ".join(f"{robustness.network_name(row)}: {ratio(row)}" for row in points)
     return Drawing(
         robustness.draw_transfer(points),
-        "The images that PGD perturbed, shown to each network of the run; the one that was attacked "
+        "The images that PGD perturbed, shown to each network of the run; the one attacked "
         "may be among them.",
         f"Success rate by network. {told}.",
     )
