@@ -153,7 +153,6 @@ class Demo:
                 *("plainsight-ml", "attack", network, ROOT / f"experiments/{experiment}.toml"),
                 *("--data", self.data, "--out", out, "--json"),
                 *larger,
-                out=out,
             )
             if facts["success_8bit"]["count"] >= self.pairs:
                 break

@@ -59,7 +59,7 @@ def _connection(ray: Any, address: str | None) -> Iterator[None]:
         first_line = str(error).partition("\n")[0]
         raise MlError(
             f"Ray did not answer at {address or 'this machine'} ({first_line}); "
-            "start it there, or leave --engine away."
+            "start Ray there, with the same RAY_AUTH_MODE and token as here (docs/scale.md)."
         ) from None
     try:
         yield

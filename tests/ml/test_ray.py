@@ -111,6 +111,7 @@ def cluster_run(workplace: Any, tmp_path_factory: pytest.TempPathFactory) -> Pat
         alone([sys.executable, *map(str, arguments)]),
         env={
             **os.environ,
+            "HOME": str(folder),  # Ray leaves the token of its cluster there.
             "RAY_USAGE_STATS_ENABLED": "0",
             "OMP_NUM_THREADS": "1",
             "PYTHONPATH": str(folder),
