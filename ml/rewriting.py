@@ -14,6 +14,8 @@ from torch.autograd.function import Function, once_differentiable
 from torch.nn.functional import conv2d, pad, pixel_shuffle, pixel_unshuffle
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from ml.winograd import WinogradConvolution, gains_by_winograd
+
 FEW_CHANNELS = 4
 
 
@@ -33,6 +35,9 @@ def rewrite(body: nn.Module, std: Tensor) -> bool:
         # The same in either order, and the smaller map is cheaper to clip.
         body.set_submodule(pool, nn.Sequential(body.get_submodule(pool), nn.ReLU(inplace=True)))
         body.set_submodule(relu, nn.Identity())
+    for name, module in list(body.named_modules()):
+        if gains_by_winograd(module):
+            body.set_submodule(name, WinogradConvolution(cast(nn.Conv2d, module)))
     first = _first_convolution(graph, body)
     if first is None:
         return False

@@ -44,6 +44,7 @@ def assert_same_function(ours: nn.Module, theirs: nn.Module, images: Tensor) -> 
     ("architecture", "side"),
     [
         ("resnet18", 48),
+        ("resnet18", 128),
         ("resnet18", 47),
         ("mobilenet_v3_small", 40),
         ("densenet121", 32),
