@@ -8,7 +8,7 @@ from ml.commands.common import PathArgument, json_option, tell
 
 
 @click.command()
-@click.argument("run", type=PathArgument(exists=True, file_okay=False))
+@click.argument("run", type=PathArgument())
 @json_option
 def figures(run: Path, as_json: bool) -> None:
     """Draw the figures of the folder RUN, and write its report.

@@ -169,10 +169,9 @@ def test_a_path_that_cannot_be_written_is_one_sentence(workplace: Any, tmp_path:
 def test_the_help_of_every_command_has_an_example(name: str) -> None:
     result = run(name, "--help")
     assert result.exit_code == 0
-    example = result.output.partition("Example:")[2].split("\n")[1].split()
-    assert example[:2] == ["plainsight-ml", name]
-    command = main.commands[name]
-    command.make_context(name, example[2:]).close()
+    lines = [line.split() for line in result.output.partition("Example")[2].splitlines()]
+    [example] = [line[2:] for line in lines if line[:2] == ["plainsight-ml", name]]
+    main.commands[name].make_context(name, example).close()
 
 
 def test_every_option_of_the_example_in_the_main_help_exists() -> None:
