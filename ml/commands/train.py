@@ -64,7 +64,9 @@ def train(
     }
     settings = read_experiment(experiment, given(overrides))
     with stage("reading patches") as update:
-        patches = load_patches(data, tissue=settings.data.tissue, progress=update)
+        patches = load_patches(
+            data, tissue=settings.data.tissue, size=settings.data.size, progress=update
+        )
 
     from ml.devices import choose_device
     from ml.training import finished_training, forget_training, network_path

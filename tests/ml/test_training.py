@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from click.testing import CliRunner
 from numpy.typing import NDArray
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from ml.commands.train import train as command
 from ml.data import Patch, Patches
 from ml.errors import MlError
 from ml.experiment import Experiment, TrainingSettings
@@ -345,3 +347,21 @@ def test_a_network_that_takes_no_images_of_this_size_is_told_before_training(
     network = replace(small.network, architecture="inception_v3")
     with pytest.raises(MlError, match=r"inception_v3 takes no images of 32 x 32 pixels.*data.size"):
         train(make_patches(18), replace(small, network=network), tmp_path, silent)
+
+
+def test_the_command_learns_from_patches_of_the_size_that_was_asked_for(
+    make_patch_folder: Callable[..., Path], tmp_path: Path
+) -> None:
+    """This network takes 96 x 96 pixels, but not on the 32 x 32 of the folder."""
+    (tmp_path / "small.toml").write_text(
+        '[data]\nsize = 96\n[network]\narchitecture = "inception_v3"\nweights = "none"\n'
+        "[training]\nepochs = 1\n"
+    )
+    folder = make_patch_folder(tmp_path / "data", count=12)
+    arguments = [str(tmp_path / "small.toml"), "--data", str(folder), "--out"]
+    told = CliRunner().invoke(
+        command, [*arguments, str(tmp_path / "out"), "--keep-epochs", "--device", "cpu"]
+    )
+    assert told.exit_code == 0, told.output
+    assert load_network(network_path(tmp_path / "out"))[0].architecture == "inception_v3"
+    assert len(list((tmp_path / "out" / "epochs").iterdir())) == 2
