@@ -172,7 +172,7 @@ def reet(budget: Budget, checkout: Path | None) -> Attack:
                 return logits
 
         search = optimisers.PGD(
-            OfGreyLevels(),
+            OfGreyLevels().eval(),
             transforms.PixelTransform,
             {
                 "epsilon": budget.step_size,

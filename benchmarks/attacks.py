@@ -3,8 +3,8 @@
 The floor is what any library's step costs at best: forward, and the gradient with respect to the
 input only, weights frozen, fp32, NCHW, eager. Peers take all steps on all images; that is how they
 are. Rounds are interleaved and ratios taken within a round, since machines are shared; where other
-work runs beside it, read the ratios of CPU time. Without --network and --data, a network of random
-weights whose head is fitted to generated tissue, which is kept in --folder.
+work runs beside it, read the ratios of CPU time. Without --network and --data, a network briefly
+trained on generated tissue, which is kept in --folder.
 
     python benchmarks/attacks.py --reet CHECKOUT --autoattack CHECKOUT
 """
@@ -23,7 +23,7 @@ import click
 import torch
 
 from benchmarks import curves, peers, race, step
-from benchmarks.subject import fitted_on_generated_tissue, loaded
+from benchmarks.subject import briefly_trained, loaded
 from ml.provenance import provenance
 
 PARTS = ("step", "race", "curves")
@@ -63,7 +63,7 @@ def main(
     as_json: bool,
 ) -> None:
     if network is None or data is None:
-        subject = fitted_on_generated_tissue(folder, size, count)
+        subject = briefly_trained(folder, size, count)
     else:
         subject = loaded(network, data, count)
     checkouts = peers.Checkouts(reet, autoattack)
@@ -85,7 +85,7 @@ def main(
     results = {part: runs[part]() for part in PARTS if not parts or part in parts}
     told = {
         "images": list(subject.images.shape),
-        "network": str(network or "ResNet-18, head fitted to generated tissue"),
+        "network": str(network or "ResNet-18, briefly trained on generated tissue"),
         "torch_threads": torch.get_num_threads(),
         "capability": torch.backends.cpu.get_cpu_capability(),
         "peers": peers.versions(),

@@ -1,8 +1,9 @@
 """The cost of a whole curve, success against epsilon, over ten budgets."""
 
+import copy
 import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,7 +79,8 @@ def _measure(subject: Subject, norm: BallNorm, rounds: int) -> Curves:
     }
     fmn = found.attacks.get("adv-lib FMN")
     if fmn is not None:
-        contestants[FMN] = lambda: _curve(_peer_sizes(subject, norm, fmn), epsilons)
+        theirs = replace(subject, network=copy.deepcopy(subject.network))
+        contestants[FMN] = lambda: _curve(_peer_sizes(theirs, norm, fmn), epsilons)
     timed = interleaved(contestants, rounds)
     reference = np.array([_pgd_60_share(subject, norm, e) for e in epsilons])
     ours = timed[OURS]

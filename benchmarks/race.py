@@ -1,8 +1,9 @@
 """The same result by each: confidence 0.9 in the wrong class, on 8-bit images within Linf."""
 
+import copy
 import statistics
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -99,7 +100,14 @@ def measure(
 
 
 def _peer(attack: Attack, subject: Subject) -> Callable[[], Tensor]:
-    return lambda: in_8_bits(in_parts(attack, subject))
+    """On a copy of the network, since some libraries change its mode."""
+    theirs = replace(subject, network=copy.deepcopy(subject.network))
+
+    def run() -> Tensor:
+        theirs.network.eval()
+        return in_8_bits(in_parts(attack, theirs))
+
+    return run
 
 
 def ours(subject: Subject, budget: Budget, *, bf16: bool) -> Tensor:
