@@ -25,12 +25,16 @@ from ml.experiment import Norm
 MOMENTUM, L0_MOMENTUM = 0.75, 0.5
 FIRST_STRIDE, LAST_STRIDE = 2.0, 0.3
 """How far a step moves the perturbation, in units of its new size."""
+SHORT_SEARCH = 20
+"""Steps after which a longer search ends with a stride as much shorter as it is longer: what
+remains of the stride is what keeps it from the nearest point of a boundary with edges."""
 BEYOND = 0.05
 """How much past the estimated boundary the first steps aim, so that they end outside."""
 FOOLED = 1e-3
 """The margin from which an image counts as fooled, above what floating point can take away."""
 GAIN = 0.005
-"""A new size is smaller than the best known by this share at least."""
+"""A new size is smaller than the best known by this share at least, larger than one that failed by
+half of it: where the boundary is nearer than floating point tells, steps would not reach it."""
 L0_STEP = 128.0
 """Grey levels by which a step of stride 1 moves the values of the chosen pixels."""
 WHOLE_TRIALS, WHOLE_GROWTH, WHOLE_PRECISION = 10, 1.3, 0.01
@@ -112,6 +116,7 @@ class _Search:
         inside = torch.zeros_like(best_size)
         direction = torch.zeros_like(best)
         momentum = L0_MOMENTUM if self.norm == "l0" else MOMENTUM
+        last_stride = LAST_STRIDE * min(1, SHORT_SEARCH / max(1, steps))
         for step in range(steps):
             margins, gradient = margin_and_gradient(
                 self.network, present, self.labels, targeted=self.targeted
@@ -126,7 +131,7 @@ class _Search:
             progress = step / max(1, steps - 2)
             direction = momentum * direction + _scaled(gradient, self.norm)
             wanted = self._next_size(margins, gradient, present, best_size, inside, 1 - progress)
-            stride = FIRST_STRIDE * (LAST_STRIDE / FIRST_STRIDE) ** progress
+            stride = FIRST_STRIDE * (last_stride / FIRST_STRIDE) ** progress
             present = self._move(present, direction, wanted, stride)
         return best, best_size
 
@@ -145,7 +150,7 @@ class _Search:
         unit = step_of(gradient, present, self.norm, 1.0, 0.0)
         slope = (gradient * unit).flatten(1).sum(dim=1).clamp(min=1e-30)
         distance = (margins - FOOLED).abs() / slope
-        grown = size + distance * (1 + BEYOND * earliness)
+        grown = size + torch.maximum(distance * (1 + BEYOND * earliness), size * GAIN / 2)
         shrunk = torch.maximum(size - distance * (1 - BEYOND), size / 2)
         wanted = torch.where(margins <= FOOLED, grown, shrunk)
         return torch.minimum(wanted, best_size * (1 - GAIN))

@@ -9,8 +9,9 @@ with two classes its direction is that of the paper's loss (see `ml.attacks.marg
 | none | along the gradient, to a root mean square of `step_size` | 0 to 255 |
 | linf | every value by `step_size`, by the sign (Madry et al. 2017) | clamped |
 | l2 | along the gradient, to a root mean square of `step_size` (Madry et al. 2017) | shrunk |
-| l1 | the hundredth of the values with the largest gradient that can still move, by the sign, to a
-  mean of `step_size` (Tramer and Boneh 2019, SLIDE) | projected (`ml.attacks.budget`) |
+| l1 | the hundredth of the values with the largest gradient that can still move, to a mean of
+  `step_size` (Tramer and Boneh 2019, SLIDE), but along the gradient: by the sign, the best value
+  would never gain on the others | projected (`ml.attacks.budget`) |
 | l0 | the pixels with the largest gradient, as many as the budget has (the paper), every value by
   `step_size`, by the sign (Croce and Hein 2019, PGD0) | the pixels that matter most stay |
 """
@@ -156,8 +157,8 @@ def step_of(
             worth = gradient.abs().masked_fill(stuck, 0).flatten(1)
             count = max(1, round(SPARSE_SHARE * worth.shape[1]))
             least = worth.topk(count, dim=1).values[:, -1:].clamp(min=1e-30)
-            moving = (worth >= least).view_as(gradient)
-            return step_size * worth.shape[1] / count * gradient.sign() * moving
+            moving = gradient * (worth >= least).view_as(gradient)
+            return step_size * moving / size_of(moving, "l1").clamp(min=1e-30).view(-1, 1, 1, 1)
         case "l0":
             share = torch.full((len(gradient),), epsilon, device=gradient.device)
             moving = largest_pixels(gradient.square().sum(dim=1), share).unsqueeze(1)
