@@ -1,0 +1,186 @@
+"""The whole chain, small: killed and started again, and each table with the columns it promises."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+TOML = """
+seed = 0
+[data]
+size = 48
+[network]
+weights = "none"
+architecture = "resnet18"
+[training]
+optimizer = "adamw"
+learning_rate = 0.001
+epochs = 4
+batch_size = 6
+[crossval]
+runs = 1
+folds = 2
+[attack]
+epsilon = "24"
+steps = 8
+slots = 4
+[curves]
+l0 = ["0.05", "0.4"]
+l1 = ["1", "8"]
+l2 = ["2", "16"]
+linf = ["0.5", "8", "32"]
+steps = 6
+walk_steps = 10
+limit = 6
+check_limit = 2
+check_steps = 4
+[baselines]
+linf = ["8"]
+l2 = ["8"]
+steps = 3
+queries = 5
+limit = 4
+[universal]
+epsilons = ["8"]
+epochs = 1
+[natural]
+limit = 4
+linf = ["8"]
+l2 = ["8"]
+[defence]
+methods = ["free"]
+[explain]
+limit = 8
+integration_steps = 2
+grid = 3
+landscape_limit = 6
+"""
+
+PROMISED = {
+    "table1a.csv": "run,fold,accuracy,auc",
+    "curves.csv": "norm,epsilon,n,successes,rate,low,high,method,bits",
+    "minimal.csv": "case,norm,epsilon_float,epsilon_8bit,truth",
+    "universal.csv": "epsilon,split,n,successes,rate",
+    "natural.csv": "change,level,n,successes,rate",
+    "defence.csv": "method,norm,epsilon,n,successes,rate",
+    "baselines.csv": "attack,norm,epsilon,n,successes,rate",
+    "transfer.csv": "norm,epsilon,network,seen,n,successes,rate",
+    "sanity.csv": "check,passed,told",
+    "saliency.csv": "case,truth,method,share_before,share_after,mask_share",
+    "embedding.csv": "case,group,x,y,step,neighbour_share",
+    "landscape.csv": "x,y,loss",
+    "perceptibility.csv": "case,norm,epsilon,ssim,psnr_db",
+}
+
+
+@pytest.fixture(scope="module")
+def tissue(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """With outlined nuclei, so that saliency has something to be inside of."""
+    from ml.phantom import write_phantom
+
+    out = tmp_path_factory.mktemp("tissue") / "tissue"
+    write_phantom(out, patches_per_fold=16, folds=2, size=64, seed=1)
+    return out
+
+
+def command(tissue: Path, out: Path) -> list[str]:
+    experiment = out.parent / "experiment.toml"
+    experiment.write_text(TOML)
+    program = [sys.executable, "-m", "ml.cli", "reproduce", str(experiment)]
+    return [*program, "--data", str(tissue), "--out", str(out), "--json"]
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
+
+
+@pytest.fixture(scope="module")
+def whole(tissue: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    out = tmp_path_factory.mktemp("whole") / "run"
+    done = subprocess.run(
+        command(tissue, out), capture_output=True, text=True, env=environment(), timeout=500
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return out, json.loads(done.stdout)
+
+
+def tables(out: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(out.glob("*.csv"))}
+
+
+def kill_when(there: Callable[[], bool], arguments: list[str]) -> None:
+    process = subprocess.Popen(
+        arguments, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        began = time.monotonic()
+        while process.poll() is None and not there() and time.monotonic() - began < 300:
+            time.sleep(0.02)
+        assert there(), "it ended before the moment came"
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+
+
+def test_every_table_figure_and_fact_that_is_promised_is_there(
+    whole: tuple[Path, dict[str, Any]],
+) -> None:
+    out, told = whole
+    assert told["failed"] == {}
+    for name, columns in PROMISED.items():
+        header = (out / name).read_text().splitlines()[0].split(",")
+        assert set(columns.split(",")) <= set(header), name
+        with (out / name).open() as lines:
+            assert list(csv.DictReader(lines)), f"{name} is empty"
+    report = (out / "report.html").read_text()
+    assert "not run" not in report.lower()
+    assert len(list((out / "figures").glob("*.svg"))) == len(list((out / "figures").glob("*.png")))
+    facts = json.loads((out / "provenance.json").read_text())
+    assert facts["experiment"]["training"]["epochs"] == 4
+    assert set(facts["seconds"]) == {
+        *("crossval", "curves", "baselines", "universal", "natural", "defence"),
+        *("saliency", "embedding", "landscape"),
+    }
+
+
+def test_killed_at_several_moments_and_started_again_every_table_has_the_same_bytes(
+    tissue: Path, whole: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    again = command(tissue, out)
+    moments: list[Callable[[], bool]] = [
+        (out / "folds/run-1-fold-1/log.csv").is_file,
+        (out / "curves/minimal-l2-00000.csv").is_file,
+        (out / "universal.json").is_file,
+        (out / "defence/free/log.csv").is_file,
+    ]
+    for moment in moments:
+        kill_when(moment, again)
+    assert not (out / "provenance.json").exists()
+    done = subprocess.run(again, capture_output=True, text=True, env=environment(), timeout=500)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert tables(out) == tables(whole[0])
+
+
+def test_what_is_done_is_not_done_again_and_another_experiment_is_refused(
+    tissue: Path, whole: tuple[Path, dict[str, Any]]
+) -> None:
+    out, _ = whole
+    before = {path: path.stat().st_mtime_ns for path in out.glob("*.csv")}
+    arguments = command(tissue, out)
+    done = subprocess.run(arguments, capture_output=True, text=True, env=environment())
+    assert done.returncode == 0, done.stderr
+    assert {path: path.stat().st_mtime_ns for path in out.glob("*.csv")} == before
+    (out.parent / "experiment.toml").write_text(TOML.replace("seed = 0", "seed = 1"))
+    refused = subprocess.run(arguments, capture_output=True, text=True, env=environment())
+    assert refused.returncode == 2
+    assert "other settings (experiment)" in refused.stderr
+    assert "Traceback" not in refused.stderr
