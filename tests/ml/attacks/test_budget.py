@@ -1,6 +1,6 @@
+import importlib
 from typing import Any
 
-import cvxpy
 import numpy as np
 import pytest
 import torch
@@ -13,6 +13,8 @@ from ml.attacks.budget import project, size_of
 from ml.attacks.rounding import round_inside
 from ml.experiment import Norm
 
+# Typed by itself as having no such functions.
+cvxpy: Any = importlib.import_module("cvxpy")
 NORMS = ["l0", "l1", "l2", "linf"]
 CONVEX = ["l1", "l2", "linf"]
 ROUNDING_OF_FP32 = 1e-4
@@ -78,8 +80,8 @@ def solve(wanted: NDArray[Any], centre: NDArray[Any], norm: Norm, epsilon: float
     point = cvxpy.Variable(wanted.size)
     order = {"l1": 1, "l2": 2, "linf": "inf"}[norm]
     radius = {"l1": wanted.size, "l2": wanted.size**0.5, "linf": 1}[norm] * epsilon / 255
-    within = [cvxpy.pnorm(point - centre / 255, order) <= radius, point >= 0, point <= 1]
-    problem: Any = cvxpy.Problem(cvxpy.Minimize(cvxpy.pnorm(point - wanted / 255, 2)), within)
+    within = [cvxpy.norm(point - centre / 255, order) <= radius, point >= 0, point <= 1]
+    problem: Any = cvxpy.Problem(cvxpy.Minimize(cvxpy.norm(point - wanted / 255, 2)), within)
     problem.solve(solver=cvxpy.CLARABEL)
     return np.asarray(point.value) * 255
 
