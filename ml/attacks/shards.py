@@ -17,7 +17,7 @@ from ml.devices import choose_device, device_of
 from ml.errors import MlError
 from ml.experiment import AttackSettings
 from ml.jobs import report
-from ml.networks import PixelNetwork, load_network
+from ml.networks import PixelNetwork, attack_view, load_network
 from ml.quantize import images_from_tensor, measure, tensor_from_images
 
 SHARE_OF_SEARCH = 0.75
@@ -39,7 +39,7 @@ def attack_shard(
 ) -> None:
     """Attacks all `patches` and writes them into `out` as its shard `number`."""
     began = time.monotonic()
-    network = _load(network_file, network_sha256, device)
+    network, view = _load(network_file, network_sha256, device)
     originals = patches.images(range(len(patches)))
     images = tensor_from_images(originals).to(device_of(network))
     labels = torch.from_numpy(patches.labels).to(images.device)
@@ -49,6 +49,7 @@ def attack_shard(
         labels,
         settings,
         seed=_seed_of(seed, number),
+        view=view,
         progress=lambda done, _total: report(int(done * SHARE_OF_SEARCH)),
     )
     rows: list[Row] = []
@@ -56,19 +57,19 @@ def attack_shard(
     for first in range(0, len(patches), FINISHED_AT_ONCE):
         part = slice(first, first + FINISHED_AT_ONCE)
         among = Perturbed(found.images[part], found.steps[part], found.confidence[part])
-        attacked = finish(network, images[part], among, labels[part], settings)
+        attacked = finish(network, images[part], among, labels[part], settings, view=view)
         perturbed[part] = images_from_tensor(attacked.images)
         rows += _rows(patches.entries[part], attacked, originals[part], perturbed[part])
     write_shard(out, number, Shard(rows, originals, perturbed), time.monotonic() - began)
 
 
 @lru_cache(maxsize=1)
-def _load(network_file: Path, sha256: str, device: str) -> PixelNetwork:
-    """Once for all shards of a worker."""
+def _load(network_file: Path, sha256: str, device: str) -> tuple[PixelNetwork, PixelNetwork]:
+    """The network and its attack view, once for all shards of a worker."""
     network, card = load_network(network_file, choose_device(device))
     if card.file_sha256 != sha256:
         raise MlError(f"{network_file} was replaced during the attack; start over with --fresh.")
-    return network
+    return network, attack_view(network)
 
 
 def _seed_of(seed: int, number: int) -> int:

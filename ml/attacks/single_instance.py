@@ -38,10 +38,14 @@ def search(
     settings: AttackSettings,
     *,
     seed: int,
+    view: PixelNetwork | None = None,
     progress: Progress = lambda _done, _total: None,
 ) -> Perturbed:
-    """In float; `images` uint8 (n, 3, height, width), `labels` the true classes."""
-    view = attack_view(network)
+    """In float; `images` uint8 (n, 3, height, width), `labels` the true classes.
+
+    `view` is the network's attack view, if there is one already.
+    """
+    view = view or attack_view(network)
     return pgd(
         in_bf16(view) if settings.search_precision == "bf16" else view,
         images,
@@ -67,6 +71,7 @@ def finish(
     labels: Tensor,
     settings: AttackSettings,
     *,
+    view: PixelNetwork | None = None,
     progress: Progress = lambda _done, _total: None,
 ) -> Attacked:
     """Rounds what was found inside the budget, goes on in 8 bits where that is not enough.
@@ -75,7 +80,7 @@ def finish(
     """
     epsilon = float(settings.epsilon)
     finished = lattice.finish(
-        attack_view(network),
+        view or attack_view(network),
         images,
         found.images,
         _aim(labels, settings),

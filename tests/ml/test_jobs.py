@@ -62,8 +62,8 @@ def fail(kind: str) -> None:
             raise ZeroDivisionError("one by zero")
 
 
-def fail_after(other: Path) -> None:
-    while not other.exists():
+def fail_after(others: list[Path]) -> None:
+    while not all(other.exists() for other in others):
         time.sleep(0.01)
     fail("MlError")
 
@@ -157,7 +157,7 @@ def test_a_worker_that_is_killed_after_its_last_file_has_done_its_job(tmp_path: 
 def test_the_error_of_a_job_ends_the_run_and_the_others_files_stay(
     tmp_path: Path, engine: str
 ) -> None:
-    failing = Job("bad", fail_after, {"other": tmp_path / "1"}, tmp_path / "bad")
+    failing = Job("bad", fail_after, {"others": [tmp_path / "0", tmp_path / "1"]}, tmp_path / "bad")
     with pytest.raises(MlError) as raised:
         run_jobs([*writers(tmp_path, 2), failing], engine)
     assert str(raised.value) == "The data are damaged; download them again."
