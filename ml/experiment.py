@@ -131,7 +131,7 @@ class CurvesSettings:
     l1: Epsilons = ("0.01", "0.03", "0.1", "0.2", "0.3", "0.5", "1", "2", "4")
     l2: Epsilons = ("0.05", "0.1", "0.2", "0.3", "0.5", "1", "2", "4", "8")
     linf: Epsilons = ("0.1", "0.25", "0.5", "0.75", "1", "2", "3", "4", "8", "16")
-    steps: Count = 20
+    steps: Count = 30
     both_directions: bool = True
     limit: Count | None = None
     check_limit: Annotated[int, Field(ge=0)] = 16

@@ -23,7 +23,7 @@ from ml.data import Progress
 from ml.experiment import Norm
 
 MOMENTUM, L0_MOMENTUM = 0.75, 0.5
-FIRST_STRIDE, LAST_STRIDE = 2.0, 0.3
+FIRST_STRIDE, FIRST_STRIDE_IN_L1, LAST_STRIDE = 2.0, 0.5, 0.3
 """How far a step moves the perturbation, in units of its new size."""
 SHORT_SEARCH = 20
 """Steps after which a longer search ends with a stride as much shorter as it is longer: what
@@ -35,8 +35,10 @@ FOOLED = 1e-3
 GAIN = 0.005
 """A new size is smaller than the best known by this share at least, larger than one that failed by
 half of it: where the boundary is nearer than floating point tells, steps would not reach it."""
-L0_STEP = 128.0
-"""Grey levels by which a step of stride 1 moves the values of the chosen pixels."""
+L0_STEP = 48.0
+"""Grey levels by which a step moves the values of the chosen pixels."""
+L0_START, L0_GROWTH, L0_SHRINKAGE = 16, 1.6, 0.7
+"""Pixels to begin with, and by what their number grows and shrinks."""
 WHOLE_TRIALS, WHOLE_GROWTH, WHOLE_PRECISION = 10, 1.3, 0.01
 """How often a whole perturbation is tried, how it grows, and how close it should come."""
 
@@ -113,9 +115,10 @@ class _Search:
         originals = self.images.to(torch.float32)
         best, present = originals.clone(), originals
         best_size = torch.full((len(best),), math.inf, device=best.device)
-        inside = torch.zeros_like(best_size)
+        inside, wanted = torch.zeros_like(best_size), torch.zeros_like(best_size)
         direction = torch.zeros_like(best)
         momentum = L0_MOMENTUM if self.norm == "l0" else MOMENTUM
+        first_stride = FIRST_STRIDE_IN_L1 if self.norm == "l1" else FIRST_STRIDE
         last_stride = LAST_STRIDE * min(1, SHORT_SEARCH / max(1, steps))
         for step in range(steps):
             margins, gradient = margin_and_gradient(
@@ -125,13 +128,17 @@ class _Search:
             better = (margins > FOOLED) & (size < best_size)
             best[better] = present[better]
             best_size = torch.where(better, size, best_size)
-            inside = torch.where((margins <= FOOLED) & (size < best_size), size, inside)
+            failed = (margins <= FOOLED) & (wanted < best_size)
+            inside = torch.where(failed, wanted, inside)
             if step + 1 == steps:
                 break
             progress = step / max(1, steps - 2)
             direction = momentum * direction + _scaled(gradient, self.norm)
-            wanted = self._next_size(margins, gradient, present, best_size, inside, 1 - progress)
-            stride = FIRST_STRIDE * (last_stride / FIRST_STRIDE) ** progress
+            if self.norm == "l0":
+                wanted = _next_share(margins, wanted, best_size, inside, best[0, 0].numel())
+            else:
+                wanted = self._next_size(margins, gradient, present, best_size, 1 - progress)
+            stride = first_stride * (last_stride / first_stride) ** progress
             present = self._move(present, direction, wanted, stride)
         return best, best_size
 
@@ -141,12 +148,9 @@ class _Search:
         gradient: Tensor,
         present: Tensor,
         best_size: Tensor,
-        inside: Tensor,
         earliness: float,
     ) -> Tensor:
         size = size_of(present - self.images, self.norm)
-        if self.norm == "l0":
-            return _next_share(size, best_size, inside, self.images[0, 0].numel())
         unit = step_of(gradient, present, self.norm, 1.0, 0.0)
         slope = (gradient * unit).flatten(1).sum(dim=1).clamp(min=1e-30)
         distance = (margins - FOOLED).abs() / slope
@@ -157,12 +161,14 @@ class _Search:
 
     def _move(self, present: Tensor, direction: Tensor, size: Tensor, stride: float) -> Tensor:
         if self.norm == "l0":
-            room = torch.where(direction > 0, 255 - present, present)
-            worth = (direction.abs() * room).sum(dim=1)
+            stuck = torch.where(direction > 0, present >= 255, present <= 0)
+            worth = direction.abs().masked_fill(stuck, 0).sum(dim=1)
             step = L0_STEP * direction.sign() * largest_pixels(worth, size).unsqueeze(1)
         else:
-            step = size.view(-1, 1, 1, 1) * step_of(direction, present, self.norm, 1.0, 0.0)
-        return project(present + stride * step, self.images, self.norm, size)
+            step = (
+                stride * size.view(-1, 1, 1, 1) * step_of(direction, present, self.norm, 1.0, 0.0)
+            )
+        return project(present + step, self.images, self.norm, size)
 
     # On whole grey levels
 
@@ -214,11 +220,14 @@ def _scaled(gradient: Tensor, norm: Norm) -> Tensor:
     return gradient / length.clamp(min=1e-30).view(-1, 1, 1, 1)
 
 
-def _next_share(share: Tensor, best: Tensor, inside: Tensor, pixels: int) -> Tensor:
-    """First doubling, then between the largest share that failed and the smallest that fooled.
+def _next_share(
+    margins: Tensor, share: Tensor, best: Tensor, inside: Tensor, pixels: int
+) -> Tensor:
+    """Grows until it fools; then a good deal below the smallest that has fooled, and up from there.
 
     No gradient tells a distance here, since the values of a pixel may jump from black to white.
     """
-    doubled = torch.where(share == 0, 4 / pixels, 2 * share).clamp(max=1)
-    between = (inside.clamp(min=1 / pixels) * best).sqrt()
-    return torch.where(best.isinf(), doubled, between)
+    grown = torch.where(share == 0, L0_START / pixels, L0_GROWTH * share).clamp(max=1)
+    between = torch.maximum(share, (inside.clamp(min=1 / pixels) * best).sqrt())
+    known = torch.where(margins > FOOLED, L0_SHRINKAGE * best, between)
+    return torch.where(best.isinf(), grown, known)
