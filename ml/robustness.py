@@ -86,7 +86,10 @@ class _Outcome:
 
 def _measure_all(targets: Targets, experiment: Experiment) -> list[NaturalRow]:
     outcomes: dict[tuple[str, float], list[_Outcome]] = {}
-    total = len(targets.patches)
+    total, settings = len(targets.patches), experiment.natural
+    attacks = len(settings.linf) + len(settings.l2)
+    versions = sum(len(change.levels) for change in CHANGES) + 2 * attacks
+    done = 0
     with stage("changing patches naturally and by attack") as update:
         for first in range(0, total, AT_A_TIME):
             part = replace(
@@ -96,7 +99,8 @@ def _measure_all(targets: Targets, experiment: Experiment) -> list[NaturalRow]:
             for change, level, changed in _versions(part, originals, experiment, first):
                 found = _outcomes(part, originals, changed)
                 outcomes.setdefault((change, level), []).extend(found)
-            update(first + len(part.patches), total)
+                done += len(found)
+                update(done, total * versions)
     return [_row(change, level, found) for (change, level), found in outcomes.items()]
 
 
