@@ -36,7 +36,8 @@ PARTS = ("step", "race", "curves")
     "--folder", type=click.Path(path_type=Path), default=Path("build"), help="For tissue."
 )
 @click.option("--size", default=224, show_default=True, help="Pixels, of generated tissue.")
-@click.option("--count", default=64, show_default=True, help="Patches in the race and the curves.")
+@click.option("--count", default=64, show_default=True, help="Patches in the race.")
+@click.option("--curve-count", default=32, show_default=True, help="Patches in the curves.")
 @click.option("--epsilon", default=2.0, show_default=True, help="Of the race, in grey levels.")
 @click.option("--steps", multiple=True, default=(10, 40), show_default=True, help="Of the race.")
 @click.option("--rounds", default=3, show_default=True)
@@ -52,6 +53,7 @@ def main(
     folder: Path,
     size: int,
     count: int,
+    curve_count: int,
     epsilon: float,
     steps: tuple[int, ...],
     rounds: int,
@@ -80,7 +82,7 @@ def main(
             )
             for most in steps
         ],
-        "curves": lambda: curves.measure(subject, rounds=curve_rounds),
+        "curves": lambda: curves.measure(subject.parts(curve_count)[0], rounds=curve_rounds),
     }
     results = {part: runs[part]() for part in PARTS if not parts or part in parts}
     told = {

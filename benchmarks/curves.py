@@ -82,7 +82,7 @@ def _measure(subject: Subject, norm: BallNorm, rounds: int) -> Curves:
         theirs = replace(subject, network=copy.deepcopy(subject.network))
         contestants[FMN] = lambda: _curve(_peer_sizes(theirs, norm, fmn), epsilons)
     timed = interleaved(contestants, rounds)
-    reference = np.array([_pgd_60_share(subject, norm, e) for e in epsilons])
+    reference = _pgd_60_curve(subject, norm, epsilons)
     ours = timed[OURS]
     methods = [
         Method(
@@ -128,20 +128,31 @@ def _floor_share(subject: Subject, norm: BallNorm, epsilon: float) -> float:
     return _share_wrong(subject, in_parts(attack, subject) * 255)
 
 
-def _pgd_60_share(subject: Subject, norm: BallNorm, epsilon: float) -> float:
-    """Ours, since an image that has flipped need not go on; not timed."""
-    found = pgd(
-        subject.view,
-        subject.images,
-        subject.labels,
-        norm=norm,
-        epsilon=epsilon,
-        step_size=epsilon / 8,
-        steps=60,
-        confidence_target=FLIP,
-        slots=SLOTS,
-    )
-    return _share_wrong(subject, found.images)
+def _pgd_60_curve(subject: Subject, norm: BallNorm, epsilons: Sequence[float]) -> Curve:
+    """Ours, as an image that has flipped need not go on, nor start again within more; not timed."""
+    flipped = np.zeros(len(subject.images), dtype=np.bool_)
+    points = []
+    for epsilon in epsilons:
+        (left,) = np.nonzero(~flipped)
+        if len(left) == 0:
+            points.append(1.0)
+            continue
+        images, labels = subject.images[left], subject.labels[left]
+        found = pgd(
+            subject.view,
+            images,
+            labels,
+            norm=norm,
+            epsilon=epsilon,
+            step_size=epsilon / 8,
+            steps=60,
+            confidence_target=FLIP,
+            slots=SLOTS,
+        )
+        judged = replace(subject, images=images, labels=labels)
+        flipped[left] = judged.confidence(found.images) > 0.5
+        points.append(float(flipped.mean()))
+    return np.array(points)
 
 
 def _share_wrong(subject: Subject, images: Tensor) -> float:
