@@ -15,7 +15,6 @@ from ml.experiment import Norm
 
 # Typed by itself as having no such functions.
 cvxpy: Any = importlib.import_module("cvxpy")
-cvxpy: Any = importlib.import_module("cvxpy")
 
 NORMS = ["l0", "l1", "l2", "linf"]
 CONVEX = ["l1", "l2", "linf"]
