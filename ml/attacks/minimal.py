@@ -99,7 +99,9 @@ class _Search:
         images, sizes = self._in_float(steps)
         if self.judge is not self.network:
             everyone = torch.arange(len(images), device=images.device)
-            sizes = torch.where(self._fooled(images, everyone), sizes, math.inf)
+            fooled = self._fooled(images, everyone)
+            sizes = torch.where(fooled, sizes, math.inf)
+            images[~fooled] = self.images[~fooled].float()
         images_8bit, sizes_8bit = self._whole(images, sizes)
         return Minimal(images, sizes, images_8bit, sizes_8bit)
 
