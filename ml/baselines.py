@@ -92,7 +92,10 @@ def run_baselines(
     *,
     fresh: bool = False,
 ) -> BaselinesSummary:
-    """Writes baselines.csv, transfer.csv, sanity.csv, and baselines.json last."""
+    """Writes baselines.csv, transfer.csv, sanity.csv, and baselines.json last.
+
+    `other_networks` may name the attacked one too, which is not shown to itself.
+    """
     others = by_folder(other_networks)
     card = load_card(network_file)
     identity = {
@@ -147,7 +150,9 @@ def _run(
     by_pgd: dict[tuple[str, str], Tensor] = {
         (one.budget.norm, one.budget.epsilon): one.images for one in attacked if one.attack == "PGD"
     }
-    write_table(out / "transfer.csv", Transfer, transfer(by_pgd, images, targets, others))
+    attacked_file = network_file.resolve()
+    unknown = {name: file for name, file in others.items() if file.resolve() != attacked_file}
+    write_table(out / "transfer.csv", Transfer, transfer(by_pgd, images, targets, unknown))
     write_table(out / "sanity.csv", Check, checks)
     return {
         "attacked": len(images),

@@ -33,14 +33,15 @@ def small_settings(experiment: Experiment, **changes: Any) -> Experiment:
 
 @pytest.fixture(scope="module")
 def others(workplace: Any, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """The attacked network itself, under another name; and one that says it learned other data."""
+    """The attacked network; a copy of it; and one that says it learned other data."""
     folder = tmp_path_factory.mktemp("others")
     shutil.copytree(workplace.network.parent, folder / "twin")
     shutil.copytree(workplace.network.parent, folder / "stranger")
     card = folder / "stranger" / "network.json"
     facts = json.loads(card.read_text())
     card.write_text(json.dumps({**facts, "data_sha256": "0" * 64}))
-    return [folder / name / "network.safetensors" for name in ("twin", "stranger")]
+    copies = [folder / name / "network.safetensors" for name in ("twin", "stranger")]
+    return [workplace.network, *copies]
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +111,7 @@ def attacked_patches(workplace: Any, experiment: Experiment) -> torch.Tensor:
     return tensor_from_images(targets.patches.images(range(len(targets.patches))))
 
 
-def test_transfer_to_the_same_network_is_the_attack_and_training_is_told_apart(run: Path) -> None:
+def test_transfer_to_a_copy_is_the_attack_and_the_attacked_network_is_no_other(run: Path) -> None:
     by_pgd = {
         (r["norm"], r["epsilon"]): r["successes"]
         for r in read(run / "baselines.csv")
