@@ -8,6 +8,7 @@ must not grow with it. Needs about 6 GB of disk for 10,000 patches, and timm.
 """
 
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -60,7 +61,7 @@ def write_fold(folder: Path, patches: int, size: int) -> None:
     mask.flush()
 
 
-def write_network(folder: Path) -> Path:
+def write_network(folder: Path) -> None:
     import torch
 
     from ml.networks import NetworkCard, build_network, save_network
@@ -69,10 +70,9 @@ def write_network(folder: Path) -> Path:
     with torch.no_grad():
         for name, parameter in network.head.named_parameters():
             parameter.copy_(torch.tensor([0.0, 1.0]) if name == "bias" else 0.1 * parameter)
-    path = folder / "network.safetensors"
     save_network(
         network,
-        path,
+        folder / "network.safetensors",
         lambda sha256: NetworkCard(
             architecture=ARCHITECTURE,
             file_sha256=sha256,
@@ -86,7 +86,11 @@ def write_network(folder: Path) -> Path:
             provenance={},
         ),
     )
-    return path
+
+
+def write_all(folder: Path, patches: int, size: int) -> None:
+    write_fold(folder, patches, size)
+    write_network(folder)
 
 
 def run_command(folder: Path, network: Path, arguments: list[str]) -> tuple[int, float]:
@@ -113,8 +117,14 @@ def run_command(folder: Path, network: Path, arguments: list[str]) -> tuple[int,
 def main(patches: int, size: int, steps: int, shard_size: int, as_json: bool) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        write_fold(folder, patches, size)
-        network = write_network(folder)
+        # In a process of its own: Linux counts what a process held when it started another one as
+        # the peak of that.
+        writing = multiprocessing.get_context("spawn").Process(
+            target=write_all, args=(folder, patches, size)
+        )
+        writing.start()
+        writing.join()
+        network = folder / "network.safetensors"
         experiment = folder / "experiment.toml"
         experiment.write_text(EXPERIMENT.format(steps=steps, shard_size=shard_size))
         began = time.monotonic()
