@@ -8,20 +8,34 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-LIBRARIES = ("numpy", "pillow", "safetensors", "scikit-learn", "torch", "torchvision")
+LIBRARIES = (
+    "captum",
+    "numpy",
+    "pillow",
+    "safetensors",
+    "scikit-image",
+    "scikit-learn",
+    "scipy",
+    "torch",
+    "torchvision",
+    "umap-learn",
+)
 
 
-@cache
 def provenance() -> dict[str, Any]:
     """JSON-ready; `commit` is null, and `dirty` too, where the code is not in a git clone."""
     import torch
 
+    return {**_code_and_machine(), "threads": torch.get_num_threads()}
+
+
+@cache
+def _code_and_machine() -> dict[str, Any]:
     return {
         "code": {"version": version("plainsight"), **_commit()},
         "libraries": {name: version(name) for name in LIBRARIES},
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "threads": torch.get_num_threads(),
     }
 
 
