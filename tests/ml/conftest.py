@@ -108,9 +108,12 @@ def draw_linear_case(distance: float, label: int = 1, seed: int = 0) -> LinearCa
     return LinearCase(LinearNetwork(weight, bias), image, torch.tensor([label]), distance)
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def one_thread() -> None:
-    """Networks this small lose more by waiting for a second thread than they gain."""
+    """Networks this small lose more by waiting for a second thread than they gain.
+
+    Set for each module, since UMAP's compiled loops set the threads of the whole process.
+    """
     torch.set_num_threads(1)
 
 
