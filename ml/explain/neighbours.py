@@ -1,9 +1,12 @@
 """Features on a map, and who is near whom among the features themselves."""
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
@@ -19,6 +22,16 @@ Values = NDArray[np.float64]
 Classes = NDArray[np.int64]
 
 
+@contextmanager
+def _same_threads() -> Iterator[None]:
+    """UMAP's compiled loops set torch's threads too, and with them the last bit of what follows."""
+    threads = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 def place(features: Values, *, seed: int) -> Any:
     """A fitted UMAP (McInnes et al. 2018), `embedding_` (n, 2); one thread, as the seed demands."""
     reducer = UMAP(
@@ -27,12 +40,14 @@ def place(features: Values, *, seed: int) -> Any:
         random_state=seed,
         n_jobs=1,
     )
-    return reducer.fit(features)
+    with _same_threads():
+        return reducer.fit(features)
 
 
 def place_more(fitted: Any, features: Values) -> Values:
     """(n, 2) on the map of `fitted`, which stays as it is."""
-    placed: Values = fitted.transform(features)
+    with _same_threads():
+        placed: Values = fitted.transform(features)
     return placed
 
 

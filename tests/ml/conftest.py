@@ -110,10 +110,7 @@ def draw_linear_case(distance: float, label: int = 1, seed: int = 0) -> LinearCa
 
 @pytest.fixture(scope="module", autouse=True)
 def one_thread() -> None:
-    """Networks this small lose more by waiting for a second thread than they gain.
-
-    Set for each module, since UMAP's compiled loops set the threads of the whole process.
-    """
+    """Networks this small lose more by waiting for a second thread than they gain."""
     torch.set_num_threads(1)
 
 

@@ -2,6 +2,7 @@ import warnings
 
 import numpy as np
 import pytest
+import torch
 from sklearn.neighbors import NearestNeighbors
 
 from ml.explain.neighbours import neighbour_shares, place, place_more
@@ -69,3 +70,9 @@ def test_few_images_are_placed_without_a_warning(n: int) -> None:
         fitted = place(features, seed=0)
         assert np.isfinite(place_more(fitted, features[:3])).all()
     assert np.isfinite(fitted.embedding_).all()
+
+
+def test_placing_leaves_the_threads_of_torch_as_they_were() -> None:
+    features = np.random.default_rng(0).normal(size=(40, 8))
+    place_more(place(features, seed=0), features[:3])
+    assert torch.get_num_threads() == 1

@@ -128,7 +128,7 @@ def test_the_table_holds_each_fooled_positive_whose_nuclei_are_outlined(
     told = json.loads((finished / "saliency.json").read_text())
     assert told["attacked"] == explainable.experiment.explain.limit
     cases = {row.case for row in rows}
-    assert len(cases) == told["fooled"] - told["without_outlines"] - told["without_nuclei"] > 0
+    assert len(cases) == told["fooled"] - told["without_outlines"] - told["without_nuclei"] > 2
     assert all(int(case) % 10 in {3, 5, 7, 9} for case in cases)
     assert len(rows) == 3 * len(cases) - sum(told["empty_maps"].values())
     assert all(0 <= share <= 1 for row in rows for share in (row.share_before, row.share_after))
