@@ -153,7 +153,7 @@ def study_json(session: Session, study: Study, now: datetime) -> str:
         "question": study.question,
         "labelling_instructions": study.criterion,
         "randomisation": {
-            "algorithm": "one constrained shuffle of all sets, app/reading/domain.py",
+            "algorithm": "one constrained shuffle of all sets, app/reading/order.py",
             "sets": study.sets,
             "minimum_gap": study.minimum_gap,
             "seeds": {reader.label: reader.seed for reader in study.readers},

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from app.errors import NotFound
 from app.readers.service import consent, require_open, seed_for
-from app.reading.domain import order
+from app.reading.order import order
 from app.storage.images import EMPTY_CHUNK, ImageStore, pad
 from app.storage.models import Presentation, Reader, Response, Stimulus, Study, StudyStimulus
 from app.studies.service import hold, record

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from app.errors import Invalid
-from app.reading.domain import Placed, order
+from app.reading.order import Placed, order
 from app.studies.domain import USUAL_GAP, Design, chosen_gap
 
 Versions = Mapping[int, Sequence[int]]

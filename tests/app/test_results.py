@@ -17,7 +17,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import select
 
 from app.analysis.export import COLUMNS, to_csv
-from app.reading.domain import order
+from app.reading.order import order
 from app.storage.models import Batch, Case, Condition, Presentation, Reader, Stimulus, Study
 from app.storage.session import Database
 from app.studies.service import find_study, lock_study, unblind_study
