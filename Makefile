@@ -17,7 +17,7 @@ OUT ?= run
 ENGINE ?= local
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo reproduce test check format migration constraints screenshots
+.PHONY: help setup demo reproduce test check format migration constraints texts screenshots
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -72,6 +72,9 @@ constraints: ## renew constraints.txt with the newest versions that fit
 	@build/constraints/bin/python -m pip install --quiet --editable '.[ml]' --group dev
 	@{ echo "# Exact versions for make, CI and Docker: names and versions only. Renew with: make constraints"; \
 		build/constraints/bin/python -m pip freeze --all --exclude-editable; } > constraints.txt
+
+texts: $(VENV)/developer ## bring the catalogues of app/locale up to date with the sentences in the sources
+	@$(BIN)/python tools/texts.py
 
 screenshots: $(VENV)/developer ## take the pictures of docs/images anew
 	@PLAINSIGHT_SCREENSHOTS=docs/images $(BIN)/python -m pytest -q tests/browser/test_whole_study.py

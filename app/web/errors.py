@@ -8,15 +8,31 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
-from app.errors import Invalid, NotFound, SignInNeeded, StudyError
+from app.errors import Invalid, NotAllowed, NotFound, SignInNeeded, StudyError
+from app.web.language import ENGLISH, N_, language_of, translate
 from app.web.security import HEADERS
 from app.web.templating import Message, render, wants_json
 
+NO_SUCH_PAGE = N_("There is no such page.")
+PLEASE_CHECK = N_("Please check: {fields}.")
+UNEXPECTED = N_("Something went wrong on our side. Nothing was changed; please try again.")
 
-def answer(request: Request, status: int, message: str) -> Response:
+
+def is_for_reader(request: Request) -> bool:
+    return request.url.path.startswith(("/r/", "/reading/")) or request.url.path == "/reading"
+
+
+def answer(request: Request, status: int, message: str, **values: str) -> Response:
+    """The message in the reader's language; `values` go into its places."""
+    language = language_of(request) if is_for_reader(request) else ENGLISH
+    said = translate(language, message)
+    said = said.format(**values) if values else said
     if wants_json(request):
-        return JSONResponse({"message": message}, status, {"Cache-Control": "no-store"})
-    return render("error.html", Message(HTTPStatus(status).phrase, message), status=status)
+        return JSONResponse({"message": said}, status, {"Cache-Control": "no-store"})
+    if not is_for_reader(request):
+        return render("error.html", Message(HTTPStatus(status).phrase, said), status=status)
+    template = "reader/closed.html" if status == NotAllowed.status else "reader/error.html"
+    return render(template, Message("", said), status=status, language=language)
 
 
 def study_error(request: Request, error: Exception) -> Response:
@@ -30,7 +46,7 @@ def study_error(request: Request, error: Exception) -> Response:
 def http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101
     if error.status_code == NotFound.status:
-        return answer(request, 404, "There is no such page.")
+        return answer(request, 404, NO_SUCH_PAGE)
     return answer(request, error.status_code, str(error.detail))
 
 
@@ -38,7 +54,7 @@ def not_understood(request: Request, error: Exception) -> Response:
     """Says which field is wrong, and never echoes what was sent."""
     assert isinstance(error, RequestValidationError)  # noqa: S101
     fields = sorted({str(problem["loc"][-1]) for problem in error.errors()})
-    return answer(request, Invalid.status, f"Please check: {', '.join(fields)}.")
+    return answer(request, Invalid.status, PLEASE_CHECK, fields=", ".join(fields))
 
 
 def unexpected(request: Request, _error: Exception) -> Response:
@@ -46,9 +62,7 @@ def unexpected(request: Request, _error: Exception) -> Response:
 
     It calls this outside all middleware, so the headers of every answer are added here.
     """
-    response = answer(
-        request, 500, "Something went wrong on our side. Nothing was changed; please try again."
-    )
+    response = answer(request, 500, UNEXPECTED)
     response.headers.update(HEADERS)
     return response
 
