@@ -11,7 +11,7 @@ import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 
 from app.errors import Invalid
 
@@ -47,10 +47,23 @@ def order(
 
 def order_of_cases(shown: Mapping[int, int], gap: int, chance: random.Random) -> list[int]:
     """Each case as often as `shown` says, at random, `gap` or more positions apart."""
-    for _ in range(ATTEMPTS_AT_CASES):
+    largest = largest_gap(shown)
+    for _ in range(ATTEMPTS_AT_CASES if gap <= largest else 0):
         if (places := try_order_of_cases(shown, gap, chance)) is not None:
             return places
-    raise Invalid(f"No order keeps a minimum gap of {gap}; choose a smaller gap.")
+    raise Invalid(f"No order keeps a minimum gap of {gap}; the largest possible is {largest}.")
+
+
+def largest_gap(shown: Mapping[int, int]) -> int:
+    """The largest distance that every two showings of one case can keep.
+
+    The first and the last showing of a case are (most - 1) gaps apart, and the last round needs a
+    place for every case that is shown as often. Any gap is kept when no case is shown twice.
+    """
+    most = max(shown.values())
+    last_round = sum(count == most for count in shown.values())
+    total = sum(shown.values())
+    return (total - last_round) // (most - 1) if most > 1 else total
 
 
 def try_order_of_cases(
@@ -125,4 +138,36 @@ def number_sets(dealt: Sequence[int]) -> list[Placed]:
     for position, stimulus in enumerate(dealt, start=1):
         seen[stimulus] += 1
         placed.append(Placed(position, seen[stimulus], stimulus))
+    return placed
+
+
+def sets_of_waves(sets: int, waves: int) -> list[range]:
+    """The set numbers that each wave shows, as even as possible; the first waves show one more."""
+    if not 1 <= waves <= sets:
+        raise Invalid(f"{sets} sets cannot be split into {waves} sittings; choose 1 to {sets}.")
+    size, longer = divmod(sets, waves)
+    ends = [size * wave + min(wave, longer) for wave in range(waves + 1)]
+    return [range(start + 1, end + 1) for start, end in pairwise(ends)]
+
+
+def sittings(
+    versions: Mapping[int, Sequence[int]],
+    *,
+    sets: int,
+    waves: int,
+    minimum_gap: int,
+    seeds: Sequence[str],
+) -> list[list[Placed]]:
+    """The order of each wave, shuffled from its own seed; positions and sets run on over them."""
+    placed: list[list[Placed]] = []
+    before = 0
+    for numbers, seed in zip(sets_of_waves(sets, waves), seeds, strict=True):
+        wave = order(versions, sets=len(numbers), minimum_gap=minimum_gap, seed=seed)
+        placed.append(
+            [
+                Placed(before + each.position, numbers[each.set_number - 1], each.stimulus)
+                for each in wave
+            ]
+        )
+        before += len(wave)
     return placed
