@@ -82,7 +82,7 @@ def presentations_csv(session: Session, study: Study) -> str:
 
 def rows(session: Session, study: Study) -> Iterator[Values]:
     last_shown: dict[tuple[int, int], int] = {}
-    in_set: dict[tuple[int, int], int] = defaultdict(int)
+    in_set: dict[tuple[int, int | None], int] = defaultdict(int)
     for reader, presentation, stimulus, case, condition, response in presentations(session, study):
         in_set[reader.id, presentation.set_number] += 1
         previous = last_shown.get((reader.id, case.id))
@@ -156,7 +156,10 @@ def study_json(session: Session, study: Study, now: datetime) -> str:
             "algorithm": "one constrained shuffle of all sets, app/reading/order.py",
             "sets": study.sets,
             "minimum_gap": study.minimum_gap,
-            "seeds": {reader.label: reader.seed for reader in study.readers},
+            "seeds": {
+                reader.label: [sitting.seed for sitting in reader.sittings]
+                for reader in study.readers
+            },
         },
         "batch": {
             "name": study.batch.name,

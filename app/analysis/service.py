@@ -2,14 +2,24 @@
 
 from typing import NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import and_, select
 from sqlalchemy.orm import Session
 
 from app.analysis.domain import Reading, Table, paper_tables
 from app.errors import Conflict
-from app.storage.models import Case, Condition, Presentation, Reader, Response, Stimulus, Study
+from app.storage.models import (
+    Case,
+    Condition,
+    Presentation,
+    Reader,
+    Response,
+    Stimulus,
+    Study,
+    Undone,
+)
 from app.studies.domain import is_key_open
 from app.studies.service import conditions_of
+from app.vocabulary import Answer, Part
 
 
 class Shown(NamedTuple):
@@ -32,7 +42,10 @@ def require_open_key(study: Study) -> None:
 
 
 def presentations(session: Session, study: Study) -> list[Shown]:
-    """Every presentation of the study in each reader's order, answered or not."""
+    """Every presentation that counts, in each reader's order, with the answer that stands.
+
+    Practice and pairs are never among them.
+    """
     require_open_key(study)
     rows = session.execute(
         select(Reader, Presentation, Stimulus, Case, Condition, Response)
@@ -40,8 +53,14 @@ def presentations(session: Session, study: Study) -> list[Shown]:
         .join(Stimulus, Stimulus.id == Presentation.stimulus_id)
         .join(Case, Case.id == Stimulus.case_id)
         .outerjoin(Condition, Condition.id == Stimulus.condition_id)
-        .outerjoin(Response, Response.presentation_id == Presentation.id)
-        .where(Reader.study_id == study.id)
+        .outerjoin(
+            Response,
+            and_(
+                Response.presentation_id == Presentation.id,
+                Response.id.not_in(select(Undone.response_id)),
+            ),
+        )
+        .where(Reader.study_id == study.id, Presentation.part == Part.READING)
         .order_by(Reader.id, Presentation.position)
     )
     return [Shown(*row) for row in rows]
@@ -51,13 +70,13 @@ def tables(session: Session, study: Study) -> list[Table]:
     readings = [
         Reading(
             reader.label,
-            presentation.set_number,
+            presentation.set_number or 0,
             case.name,
             condition.name if condition else None,
             case.truth,
             response.answer,
         )
         for reader, presentation, _, case, condition, response in presentations(session, study)
-        if response is not None
+        if response is not None and response.answer is not Answer.CANNOT_ASSESS
     ]
     return paper_tables(readings, [condition.name for condition in conditions_of(session, study)])

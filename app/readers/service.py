@@ -1,21 +1,30 @@
-"""Invite readers, recognise them, and let them begin."""
+"""Invite readers, recognise them, and note what they agreed to and what they read on."""
 
-import hashlib
-import hmac
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from app.errors import Invalid, NotAllowed
-from app.storage.models import Reader, Study
+from app.errors import Invalid, NotAllowed, NotFound
+from app.readers.domain import (
+    CLOSED,
+    CONSENT_CHANGED,
+    ELSEWHERE,
+    NO_LINK,
+    CheckRecord,
+    DisplayRecord,
+    drawn,
+    keys_swapped,
+    require_valid,
+)
+from app.storage.models import Reader, ScreenCheck, Study
 from app.studies.domain import require_state
 from app.studies.service import hold, record
 from app.vocabulary import StudyState
 from app.web.identity import digest, new_token
 
-CONSENT_VERSION = "2026-11"
+CONSENT_VERSION = "2026-12"
 OPEN = (StudyState.READY, StudyState.READING)
 
 
@@ -28,17 +37,24 @@ class Invitation:
         return f"{public_url.rstrip('/')}/r/{self.token}"
 
 
-def invite(session: Session, study: Study, actor: str, now: datetime) -> Invitation:
+def invite(
+    session: Session, study: Study, actor: str, now: datetime, expires_at: datetime | None = None
+) -> Invitation:
     """A personal link. It is shown once: only its digest is kept.
 
     The first invitation makes a draft ready: from then on its design is final.
     """
     hold(session, study)
     require_state(study.state, StudyState.DRAFT, *OPEN, to="invite readers")
-    number = session.scalar(select(func.count()).where(Reader.study_id == study.id)) or 0
+    number = (session.scalar(select(func.count()).where(Reader.study_id == study.id)) or 0) + 1
     token = new_token()
     reader = Reader(
-        study_id=study.id, label=f"R{number + 1:02}", link_digest=digest(token), invited_at=now
+        study_id=study.id,
+        label=f"R{number:02}",
+        link_digest=digest(token),
+        keys_swapped=keys_swapped(study.secret, number),
+        invited_at=now,
+        expires_at=expires_at,
     )
     session.add(reader)
     if study.state is StudyState.DRAFT:
@@ -47,47 +63,112 @@ def invite(session: Session, study: Study, actor: str, now: datetime) -> Invitat
     return Invitation(reader.label, token)
 
 
-def arrive(session: Session, link_token: str) -> str:
-    """Exchange a personal link for the secret of a cookie; an earlier place is parked."""
+def find_reader(session: Session, study: Study, label: str) -> Reader:
+    found = session.scalar(
+        select(Reader).where(Reader.study_id == study.id, Reader.label == label.upper())
+    )
+    if found is None:
+        raise NotFound(f"The study has no reader {label!r}.")
+    return found
+
+
+def revoke(session: Session, reader: Reader, actor: str, now: datetime) -> None:
+    """Nobody comes in by this reader's link any more; what is answered is kept."""
+    if reader.revoked_at is None:
+        reader.revoked_at = now
+        reader.place_digest = None
+        record(session, reader.study, actor, f"revoked {reader.label}", now)
+
+
+def reissue(
+    session: Session, reader: Reader, actor: str, now: datetime, expires_at: datetime | None = None
+) -> Invitation:
+    """Another link for the same reader, who goes on where they were; the old one is no more."""
+    token = new_token()
+    reader.link_digest = digest(token)
+    reader.place_digest = reader.revoked_at = None
+    reader.expires_at = expires_at
+    record(session, reader.study, actor, f"reissued {reader.label}", now)
+    return Invitation(reader.label, token)
+
+
+def reader_of_link(session: Session, link_token: str) -> Reader:
+    """Also of a study that is closed: the thank you stays readable."""
     reader = session.scalar(select(Reader).where(Reader.link_digest == digest(link_token)))
     if reader is None:
-        raise NotAllowed(
-            "This link is not valid. Please ask the person who invited you for a new one."
-        )
-    place = new_token()
-    reader.place_digest = digest(place)
-    return place
-
-
-def reader_at(session: Session, place_token: str) -> Reader:
-    """The reader whose present place this is."""
-    reader = session.scalar(select(Reader).where(Reader.place_digest == digest(place_token)))
-    if reader is None:
-        raise NotAllowed(
-            "You continued elsewhere, or this visit has ended. "
-            "To go on here, open your personal link again. No answer is lost."
-        )
+        raise NotAllowed(NO_LINK)
     return reader
+
+
+def require_may_read(reader: Reader, now: datetime) -> None:
+    require_valid(reader.revoked_at, reader.expires_at, now)
+    require_open(reader.study)
 
 
 def require_open(study: Study) -> None:
     if study.state not in OPEN:
-        raise NotAllowed(
-            "This study is closed. Every answer that was shown as saved is kept. Thank you."
-        )
+        raise NotAllowed(CLOSED)
 
 
-def seed_for(study: Study, reader: Reader) -> str:
-    """The seed of this reader's order: a key nobody outside can guess, the same on every engine."""
-    return hmac.new(
-        bytes.fromhex(study.secret), f"order/{reader.label}".encode(), hashlib.sha256
-    ).hexdigest()
+def take_place(reader: Reader) -> str:
+    """The secret of a new visit. Whoever read before, elsewhere or in another tab, is parked."""
+    visit = new_token()
+    reader.place_digest = digest(visit)
+    return visit
 
 
-def consent(reader: Reader, version: str, now: datetime) -> None:
-    """Note the consent and its version; a second time changes nothing."""
-    if version != CONSENT_VERSION:
-        raise Invalid("The consent text has changed; please read it again and begin.")
+def require_place(reader: Reader, visit: str) -> None:
+    if reader.place_digest != digest(visit):
+        raise NotAllowed(ELSEWHERE)
+
+
+def seed_for(study: Study, reader: Reader, purpose: str) -> str:
+    """The seed of one of this reader's orders: nobody outside can guess it."""
+    return drawn(study.secret, f"order/{reader.label}/{purpose}")
+
+
+def queue_name(reader: Reader) -> str:
+    """Under which a browser keeps this reader's unsent answers apart from other readers'."""
+    return drawn(reader.study.secret, f"queue/{reader.label}")[:16]
+
+
+@dataclass(frozen=True)
+class Consent:
+    """What the reader agreed to: the version, its language, and the digest of the very text."""
+
+    version: str
+    language: str
+    sha256: str
+
+
+def note_consent(reader: Reader, given: Consent, now: datetime) -> None:
+    """A second time changes nothing."""
+    if given.version != CONSENT_VERSION:
+        raise Invalid(CONSENT_CHANGED)
     if reader.consent_version is None:
-        reader.consent_version = version
+        reader.consent_version = given.version
+        reader.consent_sha256 = given.sha256
+        reader.language = given.language
         reader.began_at = now
+
+
+def last_check(session: Session, reader: Reader, *, asked: bool = False) -> ScreenCheck | None:
+    """The newest; with `asked` the newest that the reader took part in."""
+    query = select(ScreenCheck).where(ScreenCheck.reader_id == reader.id)
+    if asked:
+        query = query.where(ScreenCheck.is_silent.is_(False))
+    return session.scalar(query.order_by(ScreenCheck.id.desc()).limit(1))
+
+
+def note_check(session: Session, reader: Reader, found: CheckRecord, now: datetime) -> None:
+    session.add(ScreenCheck(reader_id=reader.id, at=now, **found.model_dump()))
+
+
+SCREEN = ("device_pixel_ratio", "browser_zoom", "screen_width", "screen_height")
+
+
+def note_display(session: Session, reader: Reader, found: DisplayRecord, now: datetime) -> None:
+    """Kept when the screen is another one than before."""
+    last = last_check(session, reader)
+    if last is None or any(getattr(last, name) != getattr(found, name) for name in SCREEN):
+        session.add(ScreenCheck(reader_id=reader.id, at=now, code="", **found.model_dump()))

@@ -18,7 +18,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from app.storage.types import UTCDateTime
-from app.vocabulary import Answer, StudyState
+from app.vocabulary import Answer, Impression, PairTask, Part, Problem, StudyState, Undo
 
 DIGEST = String(64)
 
@@ -170,12 +170,18 @@ class Stimulus(Base):
 
 
 class Study(Base):
-    """One blinded study. `secret` is the key from which each reader's order is drawn."""
+    """One blinded study. `secret` is the key from which each reader's order is drawn.
+
+    A break is offered after so many images or minutes, 0 for never. With `masking` every image
+    is shown in one of its flips and rotations. The sets are split into `waves`, at least
+    `washout_days` apart. Without `pair_task` there is no block of pairs.
+    """
 
     __tablename__ = "study"
     __table_args__ = (
         CheckConstraint("sets >= 1", name="sets"),
         CheckConstraint("minimum_gap >= 1", name="minimum_gap"),
+        CheckConstraint("waves BETWEEN 1 AND sets", name="waves"),
         CheckConstraint("(state = 'unblinded') = (unblinded_at IS NOT NULL)", name="unblinded"),
     )
 
@@ -188,6 +194,18 @@ class Study(Base):
     criterion: Mapped[str] = mapped_column(String(500))
     sets: Mapped[int]
     minimum_gap: Mapped[int]
+    waves: Mapped[int]
+    washout_days: Mapped[int]
+    feedback: Mapped[bool]
+    confidence: Mapped[bool]
+    few_cells: Mapped[bool]
+    cannot_assess: Mapped[bool]
+    undo: Mapped[Undo] = mapped_column(closed_set(Undo))
+    break_after_images: Mapped[int]
+    break_after_minutes: Mapped[int]
+    masking: Mapped[bool]
+    pair_task: Mapped[PairTask | None] = mapped_column(closed_set(PairTask))
+    not_sure: Mapped[bool]
     is_demo: Mapped[bool]
     secret: Mapped[str] = mapped_column(String(64))
     state: Mapped[StudyState] = mapped_column(closed_set(StudyState))
@@ -198,25 +216,34 @@ class Study(Base):
     researcher: Mapped[Researcher] = relationship()
     batch: Mapped[Batch] = relationship()
     readers: Mapped[list["Reader"]] = relationship(back_populates="study", order_by="Reader.id")
-    stimuli: Mapped[list[Stimulus]] = relationship(
-        secondary="study_stimulus", order_by="Stimulus.id"
-    )
+    images: Mapped[list["StudyStimulus"]] = relationship(order_by="StudyStimulus.stimulus_id")
+
+    def stimuli_of(self, part: Part) -> list[Stimulus]:
+        return [image.stimulus for image in self.images if image.part is part]
+
+    @property
+    def stimuli(self) -> list[Stimulus]:
+        """What is read for the results."""
+        return self.stimuli_of(Part.READING)
 
 
 class StudyStimulus(Base):
-    """The images that a study shows."""
+    """The images that each part of a study shows."""
 
     __tablename__ = "study_stimulus"
 
     study_id: Mapped[int] = mapped_column(ForeignKey("study.id"), primary_key=True)
     stimulus_id: Mapped[int] = mapped_column(ForeignKey("stimulus.id"), primary_key=True)
+    part: Mapped[Part] = mapped_column(closed_set(Part), primary_key=True)
+
+    stimulus: Mapped[Stimulus] = relationship(lazy="joined", innerjoin=True)
 
 
 class Reader(Base):
     """One pathologist in one study.
 
-    Only digests are kept: of the personal link, and of the cookie of the one place where the
-    reader reads at present.
+    Only digests are kept: of the personal link, and of the visit that may read at present.
+    `keys_swapped` tells which of the two answer keys means which answer.
     """
 
     __tablename__ = "reader"
@@ -227,57 +254,156 @@ class Reader(Base):
     label: Mapped[str] = mapped_column(String(20))
     link_digest: Mapped[str] = mapped_column(DIGEST, unique=True)
     place_digest: Mapped[str | None] = mapped_column(DIGEST, unique=True)
+    keys_swapped: Mapped[bool]
     invited_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    expires_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    revoked_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    language: Mapped[str | None] = mapped_column(String(10))
     consent_version: Mapped[str | None] = mapped_column(String(40))
-    seed: Mapped[str | None] = mapped_column(String(64))
+    consent_sha256: Mapped[str | None] = mapped_column(DIGEST)
     began_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     finished_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
 
     study: Mapped[Study] = relationship(back_populates="readers")
+    sittings: Mapped[list["Sitting"]] = relationship(
+        back_populates="reader", order_by="Sitting.number"
+    )
+
+
+class Sitting(Base):
+    """One wave of one reader. `seed` made its order; it opens at `opens_at`, the first at once."""
+
+    __tablename__ = "sitting"
+
+    reader_id: Mapped[int] = mapped_column(ForeignKey("reader.id"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    seed: Mapped[str] = mapped_column(String(64))
+    opens_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    finished_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+
+    reader: Mapped[Reader] = relationship(back_populates="sittings")
+
+
+class ScreenCheck(Base):
+    """What a reader's screen and browser were like; `is_silent` when found without asking.
+
+    Lengths are in CSS pixels. `letters_shown` are faint; `letters_read` is what the reader saw.
+    """
+
+    __tablename__ = "screen_check"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    reader_id: Mapped[int] = mapped_column(ForeignKey("reader.id"), index=True)
+    at: Mapped[datetime] = mapped_column(UTCDateTime)
+    is_silent: Mapped[bool]
+    code: Mapped[str] = mapped_column(String(40))
+    device_pixel_ratio: Mapped[float]
+    browser_zoom: Mapped[float]
+    screen_width: Mapped[int]
+    screen_height: Mapped[int]
+    viewport_width: Mapped[int]
+    viewport_height: Mapped[int]
+    colour_depth: Mapped[int | None]
+    pointer: Mapped[str | None] = mapped_column(String(10))
+    keys_tried: Mapped[bool | None]
+    storage_works: Mapped[bool | None]
+    letters_shown: Mapped[str | None] = mapped_column(String(10))
+    letters_read: Mapped[str | None] = mapped_column(String(10))
+
+
+class Debrief(Base):
+    """What a reader noticed, asked when all images are read and before any pair is shown."""
+
+    __tablename__ = "debrief"
+
+    reader_id: Mapped[int] = mapped_column(ForeignKey("reader.id"), primary_key=True)
+    at: Mapped[datetime] = mapped_column(UTCDateTime)
+    saw_repeats: Mapped[Impression | None] = mapped_column(closed_set(Impression))
+    odd: Mapped[str] = mapped_column(String(1000))
 
 
 class Presentation(Base):
-    """One image, to one reader, at one place in the order.
+    """One image, to one reader, at one place in the order; of a pair, `beside` is the right one.
 
-    `set_number` counts how often this reader has seen this very image: the sets of the paper.
+    `position` counts from 1 within the part. `set_number` counts how often this reader has seen
+    this very image: the sets of the paper. `orientation` is 0 for the image as it was delivered.
     """
 
     __tablename__ = "presentation"
     __table_args__ = (
-        UniqueConstraint("reader_id", "position"),
+        UniqueConstraint("reader_id", "part", "position"),
         UniqueConstraint("reader_id", "stimulus_id", "set_number"),
+        CheckConstraint("(part = 'reading') = (set_number IS NOT NULL)", name="set_number"),
+        CheckConstraint("(part = 'pairs') = (beside_id IS NOT NULL)", name="beside"),
+        CheckConstraint("orientation BETWEEN 0 AND 7", name="orientation"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     reader_id: Mapped[int] = mapped_column(ForeignKey("reader.id"))
-    stimulus_id: Mapped[int] = mapped_column(ForeignKey("stimulus.id"))
+    part: Mapped[Part] = mapped_column(closed_set(Part))
+    sitting: Mapped[int]
     position: Mapped[int]
-    set_number: Mapped[int]
+    stimulus_id: Mapped[int] = mapped_column(ForeignKey("stimulus.id"))
+    beside_id: Mapped[int | None] = mapped_column(ForeignKey("stimulus.id"))
+    set_number: Mapped[int | None]
+    orientation: Mapped[int]
     token: Mapped[str] = mapped_column(String(40), unique=True)
 
     reader: Mapped[Reader] = relationship()
-    stimulus: Mapped[Stimulus] = relationship()
+    stimulus: Mapped[Stimulus] = relationship(foreign_keys=stimulus_id)
+    beside: Mapped[Stimulus | None] = relationship(foreign_keys=beside_id)
 
 
 class Response(Base):
-    """The answer to one presentation: one, and final. Times are the reader's own clock."""
+    """One answer to one presentation; rows are only ever added.
+
+    An answer that was taken back has a row in `undone`; the next answer has the next `attempt`.
+    Times are the reader's own clock: `given_at` its date, the others milliseconds.
+    """
 
     __tablename__ = "response"
+    __table_args__ = (UniqueConstraint("presentation_id", "attempt"),)
 
-    presentation_id: Mapped[int] = mapped_column(ForeignKey("presentation.id"), primary_key=True)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    presentation_id: Mapped[int] = mapped_column(ForeignKey("presentation.id"))
+    attempt: Mapped[int]
     answer: Mapped[Answer] = mapped_column(closed_set(Answer))
+    confidence: Mapped[int | None]
+    given_at: Mapped[datetime] = mapped_column(UTCDateTime)
     answered_at: Mapped[datetime] = mapped_column(UTCDateTime)
     reading_time_ms: Mapped[int]
     hidden_ms: Mapped[int]
+    idle_ms: Mapped[int]
     device_pixel_ratio: Mapped[float]
     viewport_width: Mapped[int]
     viewport_height: Mapped[int]
     display_width: Mapped[int]
     display_height: Mapped[int]
     scale: Mapped[int]
+    zoom: Mapped[int]
     pixel_exact: Mapped[bool]
 
     presentation: Mapped[Presentation] = relationship()
+
+
+class Undone(Base):
+    """An answer that the reader took back: it stays in the record and counts no more."""
+
+    __tablename__ = "undone"
+
+    response_id: Mapped[int] = mapped_column(ForeignKey("response.id"), primary_key=True)
+    undone_at: Mapped[datetime] = mapped_column(UTCDateTime)
+
+
+class ProblemReport(Base):
+    """What a reader reported about an image."""
+
+    __tablename__ = "problem_report"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    presentation_id: Mapped[int] = mapped_column(ForeignKey("presentation.id"), index=True)
+    kind: Mapped[Problem] = mapped_column(closed_set(Problem))
+    reported_at: Mapped[datetime] = mapped_column(UTCDateTime)
 
 
 class Event(Base):

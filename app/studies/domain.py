@@ -5,10 +5,11 @@ import re
 from dataclasses import dataclass
 
 from app.errors import Conflict, Invalid
-from app.vocabulary import StudyState
+from app.vocabulary import PairTask, StudyState
 
 USUAL_GAP = 10
 SECONDS_A_PRESENTATION = 7
+SECONDS_A_PAIR = 10
 QUESTION = "Does this image show tumour?"
 
 # Words that would tell a reader what is being studied.
@@ -21,11 +22,16 @@ REVEALING = re.compile(
 
 @dataclass(frozen=True)
 class Design:
-    """What is shown: `cases` patches under `versions` conditions each, `sets` times."""
+    """What is shown: `cases` patches under `versions` conditions each, `sets` times.
+
+    Before that `practice` images, afterwards `pairs` of images.
+    """
 
     cases: int
     versions: int
     sets: int
+    practice: int = 0
+    pairs: int = 0
 
     @property
     def presentations(self) -> int:
@@ -42,7 +48,9 @@ class Design:
 
     @property
     def minutes(self) -> int:
-        return max(1, math.ceil(self.presentations * SECONDS_A_PRESENTATION / 60))
+        singles = self.practice + self.presentations
+        seconds = singles * SECONDS_A_PRESENTATION + self.pairs * SECONDS_A_PAIR
+        return max(1, math.ceil(seconds / 60))
 
 
 def chosen_gap(design: Design, asked: int | None) -> int:
@@ -62,6 +70,27 @@ def chosen_gap(design: Design, asked: int | None) -> int:
             f"choose 2 to {largest}."
         )
     return asked
+
+
+def refuse_impossible(sets: int, waves: int, washout_days: int) -> None:
+    """Invalid when the sets cannot be split into so many sittings."""
+    if sets < 1:
+        raise Invalid("A study needs at least 1 set.")
+    if not 1 <= waves <= sets:
+        raise Invalid(f"{sets} sets can be read in 1 to {sets} sittings, not in {waves}.")
+    if not 0 <= washout_days <= 365:
+        raise Invalid("The washout is 0 to 365 days.")
+
+
+def pairs_of(task: PairTask | None, altered: int) -> int:
+    """How many pairs are shown: with same-different as many identical ones besides."""
+    match task:
+        case None:
+            return 0
+        case PairTask.CHOICE:
+            return altered
+        case PairTask.COMPARE:
+            return 2 * altered
 
 
 def refuse_revealing(**texts: str) -> None:

@@ -1,11 +1,14 @@
 """Create a study, find it, and move it from draft to unblinded."""
 
+import random
 import secrets
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, TypeVar
 
-from sqlalchemy import func, select, true
+from sqlalchemy import Select, func, select, true
 from sqlalchemy.orm import Session
 
 from app.errors import Conflict, Invalid, NotFound
@@ -20,14 +23,29 @@ from app.storage.models import (
     Response,
     Stimulus,
     Study,
+    StudyStimulus,
+    Undone,
 )
-from app.studies.domain import QUESTION, Design, chosen_gap, refuse_revealing, require_state
-from app.vocabulary import StudyState
+from app.studies.domain import (
+    QUESTION,
+    Design,
+    chosen_gap,
+    pairs_of,
+    refuse_impossible,
+    refuse_revealing,
+    require_state,
+)
+from app.vocabulary import PairTask, Part, StudyState, Undo
 
 
 @dataclass(frozen=True)
 class NewStudy:
-    """What a researcher decides; None takes the usual value."""
+    """What a researcher decides; None takes the usual value.
+
+    cases: at most so many, drawn at random. practice: images of cases that are not read, from
+    `practice_batch` or else the study's own. break_after_*: 0 for never. pair_conditions: all
+    of the batch when empty.
+    """
 
     internal_title: str
     public_title: str
@@ -37,6 +55,30 @@ class NewStudy:
     minimum_gap: int | None = None
     conditions: Sequence[str] = ()
     is_demo: bool = False
+    cases: int | None = None
+    waves: int = 1
+    washout_days: int = 14
+    practice: int = 0
+    practice_batch: Batch | None = None
+    feedback: bool = False
+    confidence: bool = False
+    few_cells: bool = False
+    cannot_assess: bool = False
+    undo: Undo = Undo.ONE
+    break_after_images: int = 40
+    break_after_minutes: int = 20
+    masking: bool = False
+    pair_task: PairTask | None = None
+    pair_conditions: Sequence[str] = ()
+    not_sure: bool = False
+
+
+# What is stored as it was decided.
+OPTIONS = (
+    *("sets", "waves", "washout_days", "feedback", "confidence", "few_cells", "cannot_assess"),
+    *("undo", "break_after_images", "break_after_minutes", "masking", "pair_task", "not_sure"),
+    *("question", "is_demo"),
+)
 
 
 def record(session: Session, study: Study, actor: str, kind: str, at: datetime) -> None:
@@ -53,65 +95,146 @@ def create_study(
     for name, text in (("public title", new.public_title), ("internal title", new.internal_title)):
         if not text.strip():
             raise Invalid(f"The study needs a {name}.")
-    if new.sets < 1:
-        raise Invalid("A study needs at least 1 set.")
+    refuse_impossible(new.sets, new.waves, new.washout_days)
     if session.scalar(select(Study.id).where(Study.internal_title == title)):
         raise Conflict(f"There is already a study {title!r}; choose another title.")
-    stimuli = chosen_stimuli(session, batch, new.conditions)
-    design = design_of(stimuli, new.sets)
+    secret = secrets.token_hex(32)
+    images = choose_images(session, batch, new, random.Random(f"images/{secret}"))  # noqa: S311
+    design = design_of(images[Part.READING], new.sets)
     study = Study(
         researcher_id=researcher.id,
         batch_id=batch.id,
         internal_title=title,
         public_title=new.public_title.strip(),
-        question=new.question,
         criterion=criterion,
-        sets=new.sets,
         minimum_gap=chosen_gap(design, new.minimum_gap),
-        is_demo=new.is_demo,
-        secret=secrets.token_hex(32),
+        secret=secret,
         state=StudyState.DRAFT,
         created_at=now,
-        stimuli=stimuli,
+        images=[
+            StudyStimulus(stimulus_id=stimulus.id, part=part)
+            for part, stimuli in images.items()
+            for stimulus in stimuli
+        ],
+        **{option: getattr(new, option) for option in OPTIONS},
     )
     session.add(study)
     session.flush()
+    session.expire(study, ["images"])
     record(session, study, researcher.email, "created", now)
     return study
 
 
-def chosen_stimuli(session: Session, batch: Batch, conditions: Sequence[str]) -> list[Stimulus]:
-    """The originals and the versions under `conditions` (all of the batch's when empty).
+Images = dict[Part, list[Stimulus]]
 
-    Only of cases on which every chosen attack succeeded: the study asks about those.
-    """
+
+def choose_images(session: Session, batch: Batch, new: NewStudy, chance: random.Random) -> Images:
+    cases = chosen_cases(session, batch, new.conditions, new.cases, chance)
+    images = {Part.READING: images_of(session, cases, conditions_named(batch, new.conditions))}
+    if new.practice:
+        source = new.practice_batch or batch
+        images[Part.PRACTICE] = practice_images(session, source, cases, new.practice, chance)
+    if new.pair_task:
+        named = conditions_named(batch, new.pair_conditions)
+        images[Part.PAIRS] = images_of(session, cases, named)
+    return images
+
+
+def conditions_named(batch: Batch, names: Sequence[str]) -> list[int]:
+    """Their numbers; of all conditions of the batch when there are no names."""
     known = {condition.name: condition.id for condition in batch.conditions}
-    if unknown := [name for name in conditions if name not in known]:
+    if unknown := [name for name in names if name not in known]:
         raise Invalid(f"The batch has no condition {unknown[0]!r}; it has {', '.join(known)}.")
-    wanted = [known[name] for name in conditions] or list(known.values())
-    cases = session.scalars(
-        select(Case.id)
-        .join(Stimulus)
-        .where(Case.batch_id == batch.id, Stimulus.condition_id.in_(wanted))
-        .where(Stimulus.success == true())
-        .group_by(Case.id)
-        .having(func.count() == len(set(wanted)))
-    ).all()
+    return [known[name] for name in names] or list(known.values())
+
+
+def chosen_cases(
+    session: Session,
+    batch: Batch,
+    conditions: Sequence[str],
+    at_most: int | None,
+    chance: random.Random,
+) -> list[int]:
+    """Cases on which every chosen attack succeeded: the study asks about those."""
+    wanted = conditions_named(batch, conditions)
+    cases = list(
+        session.scalars(
+            select(Case.id)
+            .join(Stimulus)
+            .where(Case.batch_id == batch.id, Stimulus.condition_id.in_(wanted))
+            .where(Stimulus.success == true())
+            .group_by(Case.id)
+            .having(func.count() == len(set(wanted)))
+            .order_by(Case.id)
+        )
+    )
     if not cases:
         raise Invalid("No case has a successful image under all of these conditions; choose fewer.")
+    if at_most is None:
+        return cases
+    if not 2 <= at_most <= len(cases):
+        raise Invalid(f"The batch has {len(cases)} such cases; choose 2 to {len(cases)} of them.")
+    return sorted(chance.sample(cases, at_most))
+
+
+def images_of(session: Session, cases: Sequence[int], conditions: Sequence[int]) -> list[Stimulus]:
+    """The originals of the cases, and what there is of them under the conditions."""
     return list(
         session.scalars(
             select(Stimulus)
             .where(Stimulus.case_id.in_(cases))
-            .where(Stimulus.condition_id.in_(wanted) | Stimulus.condition_id.is_(None))
+            .where(Stimulus.condition_id.in_(conditions) | Stimulus.condition_id.is_(None))
             .order_by(Stimulus.id)
         )
     )
 
 
-def design_of(stimuli: Sequence[Stimulus], sets: int) -> Design:
+def practice_images(
+    session: Session, batch: Batch, cases: Sequence[int], count: int, chance: random.Random
+) -> list[Stimulus]:
+    """Originals of other cases, both truths in turn as far as possible.
+
+    None of them has the pixels of any image of the study's cases, however it got into the batch.
+    """
+    read = set(session.scalars(select(Stimulus.sha256).where(Stimulus.case_id.in_(cases))))
+    pool = [
+        stimulus
+        for stimulus in session.scalars(
+            select(Stimulus)
+            .join(Case)
+            .where(Case.batch_id == batch.id, Stimulus.condition_id.is_(None))
+            .where(Case.id.not_in(cases))
+            .order_by(Stimulus.id)
+        )
+        if stimulus.sha256 not in read
+    ]
+    if len(pool) < count:
+        raise Invalid(
+            f"Practice needs {count} cases that the study does not read, and the batch "
+            f"{batch.name!r} has {len(pool)}; read fewer cases or name another batch for practice."
+        )
+    chance.shuffle(pool)
+    turns: Counter[int] = Counter()
+    places = {}
+    for stimulus in pool:
+        turns[stimulus.case.truth] += 1
+        places[stimulus.id] = turns[stimulus.case.truth]
+    return sorted(pool, key=lambda stimulus: places[stimulus.id])[:count]
+
+
+def design_of(stimuli: Sequence[Stimulus], sets: int, practice: int = 0, pairs: int = 0) -> Design:
     cases = len({stimulus.case_id for stimulus in stimuli})
-    return Design(cases, len(stimuli) // cases, sets)
+    return Design(cases, len(stimuli) // cases, sets, practice, pairs)
+
+
+def design_of_study(study: Study) -> Design:
+    altered = sum(image.condition_id is not None for image in study.stimuli_of(Part.PAIRS))
+    return design_of(
+        study.stimuli,
+        study.sets,
+        practice=len(study.stimuli_of(Part.PRACTICE)),
+        pairs=pairs_of(study.pair_task, altered),
+    )
 
 
 def find_study(session: Session, study_id: int, researcher: Researcher | None = None) -> Study:
@@ -153,11 +276,10 @@ class Progress:
 
 
 def progress(session: Session, study: Study) -> list[Progress]:
+    """Of what counts for the results: practice and pairs are apart."""
     done = (
-        select(func.count())
-        .select_from(Response)
-        .join(Presentation)
-        .where(Presentation.reader_id == Reader.id)
+        standing(select(func.count()).select_from(Response).join(Presentation))
+        .where(Presentation.reader_id == Reader.id, Presentation.part == Part.READING)
         .scalar_subquery()
     )
     rows = session.execute(
@@ -166,6 +288,16 @@ def progress(session: Session, study: Study) -> list[Progress]:
         .order_by(Reader.id)
     )
     return [Progress(*row) for row in rows]
+
+
+Query = TypeVar("Query", bound=Select[Any])
+
+
+def standing(query: Query) -> Query:
+    """Of a query that holds responses: only the answers that were not taken back."""
+    return query.outerjoin(Undone, Undone.response_id == Response.id).where(
+        Undone.response_id.is_(None)
+    )
 
 
 def hold(session: Session, study: Study) -> None:

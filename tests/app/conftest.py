@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from argon2 import PasswordHasher
@@ -20,6 +21,7 @@ from sqlalchemy import URL, create_engine, make_url, text
 from app.batches.service import find_batch, import_batch
 from app.main import create_app
 from app.readers.service import CONSENT_VERSION, invite
+from app.reading.routes import VISIT_HEADER
 from app.researchers import service as researchers
 from app.researchers.service import add_researcher
 from app.settings import Settings
@@ -224,7 +226,8 @@ class Ready:
 def ready(
     database: Database, store: ImageStore, tmp_path: Path, make_batch: Callable[..., Path]
 ) -> Callable[..., Ready]:
-    """`ready(cases=4, sets=2, readers=1, is_demo=False, ...)` makes a study of a new batch."""
+    """`ready(cases=4, sets=2, readers=1, is_demo=False, ...)` makes a study of a new batch;
+    `at_most` of its cases are read, further names are those of NewStudy."""
 
     def make(
         *,
@@ -236,6 +239,8 @@ def ready(
         truths: tuple[int, ...] | None = None,
         title: str = "Linf 2",
         email: str = EMAIL,
+        at_most: int | None = None,
+        **options: Any,
     ) -> Ready:
         path = make_batch(
             tmp_path / f"batch-{secrets.token_hex(4)}",
@@ -248,7 +253,9 @@ def ready(
         batch = import_batch(path, database, store, now())
         with database.writing() as session:
             researcher = add_researcher(session, email, PASSWORD, now())
-            new = NewStudy(title, "Tissue images", sets=sets, is_demo=is_demo)
+            new = NewStudy(
+                title, "Tissue images", sets=sets, is_demo=is_demo, cases=at_most, **options
+            )
             study = create_study(session, researcher, find_batch(session, batch), new, now())
             links = tuple(
                 invite(session, study, EMAIL, now()).url("http://127.0.0.1") for _ in range(readers)
@@ -259,24 +266,63 @@ def ready(
 
 
 def begin_reading(reader: TestClient, link: str) -> None:
-    """Follow a personal link and agree to begin."""
+    """Follow a personal link, agree, check the screen, and enter the room."""
     assert reader.get(link).headers["location"] == "/reading"
     begun = reader.post("/reading/begin", data={"consent": CONSENT_VERSION})
-    assert begun.headers["location"] == "/reading/room"
+    assert begun.headers["location"] == "/reading"
+    assert reader.post("/reading/check", json=CHECK).json() == {"code": CHECK["code"]}
+    assert reader.get("/reading").headers["location"] == "/reading/room"
+    enter_room(reader)
+
+
+def enter_room(reader: TestClient) -> dict[str, Any]:
+    """Take the one active place; what the server says there."""
+    arrived = reader.post("/reading/arrive")
+    assert arrived.status_code == 200, arrived.text
+    arrival: dict[str, Any] = arrived.json()
+    reader.headers[VISIT_HEADER] = arrival["visit"]
+    return arrival
+
+
+DISPLAY = {
+    "is_silent": True,
+    "device_pixel_ratio": 1.25,
+    "browser_zoom": 1.0,
+    "screen_width": 1536,
+    "screen_height": 864,
+    "viewport_width": 1280,
+    "viewport_height": 720,
+}
+CHECK = {
+    **DISPLAY,
+    "is_silent": False,
+    "code": "0123456789abcdef",
+    "colour_depth": 24,
+    "pointer": "fine",
+    "keys_tried": True,
+    "storage_works": True,
+    "letters_shown": "KRSVXZ",
+    "letters_read": "KRS",
+}
 
 
 def answer_to(token: str, answer: str = "tumour", **changes: object) -> dict[str, object]:
     return {
         "token": token,
+        "attempt": 0,
         "answer": answer,
+        "confidence": None,
+        "given_at": 1_790_000_000_000,
         "reading_time_ms": 1234,
         "hidden_ms": 0,
+        "idle_ms": 0,
         "device_pixel_ratio": 1.25,
         "viewport_width": 1280,
         "viewport_height": 800,
         "display_width": 512,
         "display_height": 512,
         "scale": 2,
+        "zoom": 1,
         "pixel_exact": True,
         **changes,
     }
@@ -285,6 +331,24 @@ def answer_to(token: str, answer: str = "tumour", **changes: object) -> dict[str
 @pytest.fixture
 def begin() -> Callable[[TestClient, str], None]:
     return begin_reading
+
+
+@pytest.fixture
+def enter() -> Callable[[TestClient], dict[str, Any]]:
+    """`enter(reader)` takes the active place in the room, as a newly loaded page does."""
+    return enter_room
+
+
+@pytest.fixture
+def check_record() -> dict[str, Any]:
+    """What the page of the screen check posts."""
+    return dict(CHECK)
+
+
+@pytest.fixture
+def display_record() -> dict[str, Any]:
+    """What the room posts when the screen is another one."""
+    return dict(DISPLAY)
 
 
 @pytest.fixture

@@ -1,0 +1,78 @@
+"""What a reader's browser says about its screen, and which readers may come in."""
+
+import hashlib
+import hmac
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.errors import NotAllowed
+from app.vocabulary import N_
+
+Length = Annotated[int, Field(ge=0, le=100_000)]
+Ratio = Annotated[float, Field(gt=0, le=100)]
+Letters = Annotated[str, Field(max_length=10, pattern=r"^[^\x00]*$")]
+
+NO_LINK = N_("This link is not valid. Please ask the person who invited you for a new one.")
+REVOKED = N_("This link was withdrawn. Please ask the person who invited you for a new one.")
+EXPIRED = N_(
+    "This link has expired. Every answer that was shown as saved is kept. "
+    "Please ask the person who invited you for a new one."
+)
+ELSEWHERE = N_(
+    "You continued elsewhere. To go on here, open your personal link again. No answer is lost."
+)
+CLOSED = N_("This study is closed. Every answer that was shown as saved is kept. Thank you.")
+CONSENT_CHANGED = N_("The consent text has changed; please read it again and begin.")
+
+
+class DisplayRecord(BaseModel):
+    """The screen as the browser sees it: lengths in CSS pixels, browser_zoom 1 for 100 %."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    is_silent: Literal[True]
+    device_pixel_ratio: Ratio
+    browser_zoom: Ratio
+    screen_width: Length
+    screen_height: Length
+    viewport_width: Length
+    viewport_height: Length
+
+
+class CheckRecord(DisplayRecord):
+    """What the screen check found out; it is recorded, and nobody fails it."""
+
+    is_silent: Literal[False]  # type: ignore[assignment]
+    code: Annotated[str, Field(pattern=r"^[0-9a-f]{8,40}$")]
+    colour_depth: Annotated[int, Field(ge=1, le=128)]
+    pointer: Literal["fine", "coarse", "none"]
+    keys_tried: bool
+    storage_works: bool
+    letters_shown: Letters
+    letters_read: Letters
+
+
+def require_valid(revoked_at: datetime | None, expires_at: datetime | None, now: datetime) -> None:
+    if revoked_at is not None:
+        raise NotAllowed(REVOKED)
+    if expires_at is not None and now >= expires_at:
+        raise NotAllowed(EXPIRED)
+
+
+def drawn(secret: str, purpose: str) -> str:
+    """64 hexadecimal digits that only the study's secret leads to, the same on every engine."""
+    return hmac.new(bytes.fromhex(secret), purpose.encode(), hashlib.sha256).hexdigest()
+
+
+def keys_swapped(secret: str, number: int) -> bool:
+    """Of every two readers in turn one has the answer keys the other way round, at random which."""
+    first_of_two = int(drawn(secret, f"keys/{(number - 1) // 2}"), 16) % 2 == 1
+    return first_of_two != (number % 2 == 0)
+
+
+def receipt(secret: str, label: str) -> str:
+    """A code that the reader can quote, and that only the study's researcher can recognise."""
+    code = drawn(secret, f"receipt/{label}")[:8].upper()
+    return f"{code[:4]}-{code[4:]}"
