@@ -57,7 +57,7 @@ def store_pairs(session: Session, reader: Reader) -> None:
     if study.pair_task is None:
         return
     drawn = pair_order(
-        versions(study.stimuli_of(Part.PAIRS)),
+        versions_by_condition(study.stimuli_of(Part.PAIRS)),
         task=study.pair_task,
         seed=seed_for(study, reader, "pairs"),
     )
@@ -70,6 +70,16 @@ def versions(stimuli: Iterable[Stimulus]) -> dict[int, list[int]]:
     for stimulus in sorted(stimuli, key=lambda each: (each.condition_id or 0, each.id)):
         found[stimulus.case_id].append(stimulus.id)
     return found
+
+
+def versions_by_condition(stimuli: Sequence[Stimulus]) -> dict[int, list[int | None]]:
+    """Of each case the original and one image for every condition; None where it has none."""
+    conditions = sorted({each.condition_id or 0 for each in stimuli})
+    found = {(each.case_id, each.condition_id or 0): each.id for each in stimuli}
+    return {
+        case: [found.get((case, condition)) for condition in conditions]
+        for case in sorted({each.case_id for each in stimuli})
+    }
 
 
 def store(session: Session, reader: Reader, part: Part, shown: Sequence[Shown]) -> None:

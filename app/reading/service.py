@@ -35,10 +35,12 @@ from app.storage.models import (
     Undone,
 )
 from app.studies.service import hold, record
-from app.vocabulary import Impression, Part, StudyState, Undo
+from app.vocabulary import N_, Impression, Part, StudyState, Undo
 
 AHEAD = 12  # the image in view and those that are fetched before they are needed, or offline
 NONCE = 32  # random bytes in every image, so that two copies never have equal bytes
+NOTHING_TO_READ = N_("There is nothing to read at the moment.")
+NO_SUCH_IMAGE = N_("There is no such image.")
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,7 @@ def room_of(session: Session, reader: Reader, now: datetime) -> Place:
     """Conflict when there is nothing to read now."""
     here = place_of(session, reader, now)
     if here.step is not Step.ROOM:
-        raise Conflict("There is nothing to read at the moment.")
+        raise Conflict(NOTHING_TO_READ)
     return here
 
 
@@ -240,7 +242,7 @@ def image(
     shown = tokens.get(token)
     stimulus = (shown.beside if right else shown.stimulus) if shown else None
     if shown is None or stimulus is None:
-        raise NotFound("There is no such image.")
+        raise NotFound(NO_SUCH_IMAGE)
     png = store.read(stimulus.file, stimulus.sha256)
     if reader.study.masking:
         png = turned(png, shown.orientation)

@@ -275,7 +275,7 @@ def test_a_study_that_asks_for_confidence_takes_no_answer_without_it(
     token = reader.get("/reading/window").json()["tokens"][0]
     assert reader.post("/reading/responses", json=answer(token)).status_code == 422
     sure = answer(token, confidence=4)
-    for wrong in (0, 6, "4", 2.5):
+    for wrong in (0, 6, "high", 2.5):
         given = reader.post("/reading/responses", json={**sure, "confidence": wrong})
         assert given.status_code == 422
     following = reader.post("/reading/responses", json=sure).json()["tokens"][0]
