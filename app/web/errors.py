@@ -9,7 +9,8 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
 from app.errors import Invalid, NotAllowed, NotFound, SignInNeeded, StudyError
-from app.web.language import ENGLISH, N_, language_of, translate
+from app.vocabulary import N_
+from app.web.language import ENGLISH, language_of, translate
 from app.web.security import HEADERS
 from app.web.templating import Message, render, wants_json
 

@@ -15,33 +15,17 @@ from babel.support import NullTranslations, Translations
 from fastapi import Request
 
 from app import ROOT
+from app.vocabulary import N_
 
 LANGUAGES = {"en": "English", "de": "Deutsch"}
 ENGLISH = "en"
 LANGUAGE_COOKIE = "plainsight_language"
 LOCALES = {"en": "en_GB", "de": "de"}  # how dates are written
 
-
-def N_(text: str) -> str:  # noqa: N802 (the name that every tool for catalogues knows)
-    """Marks a sentence that is looked up later."""
-    return text
-
-
-# What the rules and batches bring, which know nothing of the web.
+# What studies and batches bring, which know nothing of the web.
 KNOWN = (
     N_("Does this image show tumour?"),
     N_("Tumour: 5 or more tumour cells. No tumour: no tumour cell."),
-    N_("No tumour"),
-    N_("Tumour"),
-    N_("1 to 4 tumour cells"),
-    N_("Cannot assess"),
-    N_("Which image was altered?"),
-    N_("Are the two images the same or different?"),
-    N_("Left image"),
-    N_("Right image"),
-    N_("Same"),
-    N_("Different"),
-    N_("Not sure"),
 )
 
 
