@@ -42,6 +42,8 @@ READER = [
     "consent_sha256 VARCHAR(64)",
 ]
 COLUMNS = {"study": STUDY, "reader": READER}
+ONLY_ADDED = ("response", "undone", "event")
+FORBIDDEN = (("updated", "UPDATE"), ("deleted", "DELETE"))
 CHANGED = ("response", "presentation", "study_stimulus")
 
 
@@ -76,10 +78,12 @@ def upgrade() -> None:
     )
     put_away()
     number_on("presentation")
+    forbid_changes()
 
 
 def downgrade() -> None:
     """What the earlier version cannot hold is dropped: practice, pairs, and undone answers."""
+    allow_changes()
     set_aside()
     op.execute("CREATE TEMPORARY TABLE old_undone AS SELECT * FROM undone")
     for table in ("problem_report", "undone"):
@@ -140,6 +144,38 @@ def number_on(table: str) -> None:
             f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), "  # noqa: S608
             f"(SELECT coalesce(max(id), 0) + 1 FROM {table}), false)"
         )
+
+
+def forbid_changes() -> None:
+    """Whatever a program does wrong: what was answered, undone or done stays in the record."""
+    if op.get_bind().dialect.name == "postgresql":
+        op.execute(
+            "CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS "
+            "'BEGIN RAISE EXCEPTION ''rows are only ever added''; END'"
+        )
+    for table in ONLY_ADDED:
+        for trigger, change in triggers(table):
+            op.execute(
+                f"CREATE TRIGGER {trigger} BEFORE {change} ON {table} FOR EACH ROW "
+                + (
+                    "EXECUTE FUNCTION refuse_change()"
+                    if op.get_bind().dialect.name == "postgresql"
+                    else "BEGIN SELECT RAISE(ABORT, 'rows are only ever added'); END"
+                )
+            )
+
+
+def allow_changes() -> None:
+    is_postgres = op.get_bind().dialect.name == "postgresql"
+    for table in ONLY_ADDED:
+        for trigger, _ in triggers(table):
+            op.execute(f"DROP TRIGGER {trigger}" + (f" ON {table}" if is_postgres else ""))
+    if is_postgres:
+        op.execute("DROP FUNCTION refuse_change()")
+
+
+def triggers(table: str) -> list[tuple[str, str]]:
+    return [(f"{table}_is_not_{past}", change) for past, change in FORBIDDEN]
 
 
 def create_tables() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import select, text
+from sqlalchemy.exc import DBAPIError
 
 from app.reading import routes
 from app.reading.domain import Facts, Place, Step, opening, place
@@ -286,3 +287,29 @@ def test_a_study_that_asks_for_confidence_takes_no_answer_without_it(
             (4,),
             (None,),
         ]
+
+
+@pytest.mark.parametrize("change", ["DELETE FROM {}", "UPDATE {} SET {} = {}"])
+@pytest.mark.parametrize(
+    ("table", "column"), [("response", "answer"), ("undone", "undone_at"), ("event", "kind")]
+)
+def test_what_was_said_and_done_can_not_be_changed_in_the_database(
+    change: str,
+    table: str,
+    column: str,
+    browser: Browser,
+    ready: Ready,
+    begin: Begin,
+    answer: AnswerTo,
+    database: Database,
+) -> None:
+    reader = browser()
+    begin(reader, ready().links[0])
+    token = reader.get("/reading/window").json()["tokens"][0]
+    reader.post("/reading/responses", json=answer(token))
+    assert reader.post("/reading/undo", json={"token": token, "attempt": 0}).status_code == 200
+    with (
+        pytest.raises(DBAPIError, match="rows are only ever added"),
+        database.writing() as session,
+    ):
+        session.execute(text(change.format(table, column, column)))
