@@ -11,6 +11,7 @@ from app.analysis import routes as analysis
 from app.batches import routes as batches
 from app.errors import Conflict
 from app.readers import routes as readers
+from app.reading import room
 from app.reading import routes as reading
 from app.researchers import routes as researchers
 from app.responses import routes as responses
@@ -43,7 +44,17 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.database = database
     app.state.images = ImageStore(settings.images)
     app.add_middleware(Security, max_body=settings.max_upload_mib * MIB)
-    for feature in (researchers, batches, studies, readers, reading, responses, analysis, health):
+    for feature in (
+        researchers,
+        batches,
+        studies,
+        readers,
+        reading,
+        room,
+        responses,
+        analysis,
+        health,
+    ):
         app.include_router(feature.router)
     app.mount("/static", StaticFiles(directory=ROOT / "static"), name="static")
     add_error_pages(app)

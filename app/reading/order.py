@@ -58,7 +58,7 @@ def largest_gap(shown: Mapping[int, int]) -> int:
     """The largest distance that every two showings of one case can keep.
 
     The first and the last showing of a case are (most - 1) gaps apart, and the last round needs a
-    place for every case that is shown as often. Any gap is kept when no case is shown twice.
+    place for every case that is shown as often. When none is shown twice, it is all the places.
     """
     most = max(shown.values())
     last_round = sum(count == most for count in shown.values())

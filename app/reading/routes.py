@@ -1,26 +1,20 @@
 """From the link in a mail to the receipt. Everything here reaches a reader's browser."""
 
-import dataclasses
 import hashlib
 import re
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Form, Request
+from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
-from sqlalchemy.orm import Session
 
 from app.errors import NotAllowed, NotFound
-from app.readers.domain import CheckRecord, DisplayRecord
+from app.readers.domain import CheckRecord
 from app.readers.service import (
     Consent,
     last_check,
     note_check,
-    note_display,
-    queue_name,
     reader_of_link,
     require_may_read,
-    require_place,
-    take_place,
 )
 from app.reading.domain import Place, Step
 from app.reading.pages import (
@@ -35,17 +29,13 @@ from app.reading.pages import (
     start_page,
 )
 from app.reading.service import (
-    Arrival,
-    Window,
     begin,
     begin_pairs,
-    image,
     place_of,
-    room_of,
     tell,
     window,
 )
-from app.storage.images import ImageStore
+from app.reading.visitor import READER_COOKIE, ReaderDep, current_reader, linked_reader
 from app.storage.models import Reader
 from app.storage.session import ReadingDep, WritingDep
 from app.vocabulary import Impression
@@ -55,28 +45,8 @@ from app.web.language import LANGUAGE_COOKIE, LANGUAGES, language_of
 from app.web.templating import Message, Page, html, render
 
 router = APIRouter()
-READER_COOKIE = "plainsight_reader"
-VISIT_HEADER = "Plainsight-Visit"
-IMAGE_HEADERS = {"Cache-Control": "no-store, no-transform"}
 PHONE = re.compile(r"\b(iPhone|iPod|Android.*Mobile|Windows Phone)\b")
 Seen = Annotated[str, Form(max_length=1000, pattern=WITHOUT_ZERO_BYTE)]
-
-
-def current_reader(request: Request, session: ReadingDep) -> Reader:
-    """Who follows a link that is still good, in a study that is still open."""
-    reader = reader_of_link(session, request.cookies.get(READER_COOKIE, ""))
-    require_may_read(reader, now())
-    return reader
-
-
-def reader_in_place(request: Request, session: Session) -> Reader:
-    """The reader in the one tab where they read at present."""
-    reader = current_reader(request, session)
-    require_place(reader, request.headers.get(VISIT_HEADER, ""))
-    return reader
-
-
-ReaderDep = Annotated[Reader, Depends(current_reader, scope="function")]
 
 
 def show(request: Request, template: str, page: Page, *, status: int = 200) -> Response:
@@ -120,7 +90,7 @@ def choose_language(code: str, request: Request) -> Response:
 
 def standing_at(request: Request, session: ReadingDep) -> tuple[Reader, Place]:
     """The reader and where they are. Who has read everything may still see the receipt."""
-    reader = reader_of_link(session, request.cookies.get(READER_COOKIE, ""))
+    reader = linked_reader(request, session)
     here = place_of(session, reader, now())
     if here.step is not Step.DONE:
         require_may_read(reader, now())
@@ -208,54 +178,6 @@ def room(request: Request, session: ReadingDep) -> Response:
     ahead = window(session, reader, here)
     page = room_page(reader, here, done=ahead.done, total=ahead.total)
     return show(request, "reader/room.html", page)
-
-
-@router.post("/reading/arrive")
-def arrive(request: Request, session: WritingDep, response: Response) -> Arrival:
-    """Take the one active place: whoever read elsewhere is parked."""
-    response.headers["Cache-Control"] = "no-store"
-    reader = current_reader(request, session)
-    here = room_of(session, reader, now())
-    ahead = window(session, reader, here)
-    return Arrival(
-        **{field.name: getattr(ahead, field.name) for field in dataclasses.fields(ahead)},
-        visit=take_place(reader),
-        queue=queue_name(reader),
-    )
-
-
-@router.get("/reading/window")
-def window_here(request: Request, session: ReadingDep, response: Response) -> Window:
-    response.headers["Cache-Control"] = "no-store"
-    reader = reader_in_place(request, session)
-    return window(session, reader, room_of(session, reader, now()))
-
-
-@router.get("/reading/images/{token}")
-def image_here(token: str, request: Request, session: ReadingDep) -> Response:
-    return image_response(token, request, session, right=False)
-
-
-@router.get("/reading/images/{token}/right")
-def right_image_here(token: str, request: Request, session: ReadingDep) -> Response:
-    return image_response(token, request, session, right=True)
-
-
-def image_response(token: str, request: Request, session: Session, *, right: bool) -> Response:
-    reader = reader_in_place(request, session)
-    store: ImageStore = request.app.state.images
-    png = image(session, store, reader, token, right=right, now=now())
-    return Response(png, 200, IMAGE_HEADERS, "image/png")
-
-
-@router.post("/reading/display")
-def display_here(
-    record: DisplayRecord, request: Request, session: WritingDep, response: Response
-) -> Window:
-    response.headers["Cache-Control"] = "no-store"
-    reader = reader_in_place(request, session)
-    note_display(session, reader, record, now())
-    return window(session, reader, room_of(session, reader, now()))
 
 
 @router.get("/reading/later")

@@ -4,8 +4,8 @@ app.storage.session."""
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from app.reading.routes import reader_in_place
 from app.reading.service import Window
+from app.reading.visitor import reader_in_place
 from app.responses.domain import GivenAnswer, Reported, TakenBack
 from app.responses.service import record_response, report_problem, take_back
 from app.storage.session import WritingDep

@@ -21,7 +21,7 @@ from sqlalchemy import URL, create_engine, make_url, text
 from app.batches.service import find_batch, import_batch
 from app.main import create_app
 from app.readers.service import CONSENT_VERSION, invite
-from app.reading.routes import VISIT_HEADER
+from app.reading.visitor import VISIT_HEADER
 from app.researchers import service as researchers
 from app.researchers.service import add_researcher
 from app.settings import Settings

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 
-from app.reading import routes
+from app.reading import room, routes, visitor
 from app.reading.domain import Facts, Place, Step, opening, place
 from app.storage.models import Case, Presentation, Reader, Response, Stimulus
 from app.storage.session import Database
@@ -136,9 +136,14 @@ def test_the_next_sitting_opens_on_its_day_and_not_before(
     refused = reader.post("/reading/arrive", headers={"accept": "application/json"})
     assert refused.status_code == 409
     opens_at = opening(now(), 14)
-    monkeypatch.setattr(routes, "now", lambda: opens_at - timedelta(seconds=1))
+
+    def turn_clock_to(moment: datetime) -> None:
+        for module in (routes, room, visitor):
+            monkeypatch.setattr(module, "now", lambda: moment)
+
+    turn_clock_to(opens_at - timedelta(seconds=1))
     assert where(reader) == "later"
-    monkeypatch.setattr(routes, "now", lambda: opens_at)
+    turn_clock_to(opens_at)
     assert where(reader) == "room"
     assert enter(reader)["done"] == 0
 
