@@ -2,13 +2,13 @@
 
 import { deleteDB, openDB } from "/static/vendor/idb-8.0.4.js";
 import { FaintLetters } from "./letters.js";
+import { element, text } from "./page.js";
+import { keyOf } from "./presses.js";
 import { screenFacts } from "./screen.js";
 import { keepTrying, Refusal, Server } from "./server.js";
 
 const SMALLEST = { width: 900, height: 600 };
 
-const element = (id) => document.getElementById(id);
-const texts = JSON.parse(element("texts").textContent);
 const letters = new FaintLetters(element("ground"));
 const untried = new Set(
   [...document.querySelectorAll("[data-key]")].map((choice) => choice.dataset.key),
@@ -17,28 +17,23 @@ const server = new Server();
 let storageWorks = false;
 let isLeaving = false;
 
-/** Fills the places of a sentence, such as {width}. */
-function filled(text, values) {
-  return text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
-}
-
-function settle(id, isGood, text) {
+function settle(id, isGood, result) {
   element(id).dataset.state = isGood ? "good" : "note";
-  element(id).querySelector(".result").textContent = text;
+  element(id).querySelector(".result").textContent = result;
 }
 
 function checkWindow() {
   const { device_pixel_ratio, browser_zoom, viewport_width, viewport_height } = screenFacts();
   const isLarge = viewport_width >= SMALLEST.width && viewport_height >= SMALLEST.height;
-  const text = filled(texts.window, {
+  const result = text("window", {
     width: viewport_width,
     height: viewport_height,
     scale: Math.round((100 * device_pixel_ratio) / browser_zoom),
     zoom: Math.round(100 * browser_zoom),
   });
-  settle("window", isLarge, text);
+  settle("window", isLarge, result);
   const advice = element("window").querySelector(".advice");
-  advice.textContent = isLarge ? "" : texts.small;
+  advice.textContent = isLarge ? "" : text("small");
   advice.hidden = isLarge;
 }
 
@@ -49,33 +44,32 @@ async function checkStorage() {
   } catch {
     storageWorks = false;
   }
-  settle("storage", storageWorks, storageWorks ? texts.kept : texts.unkept);
+  settle("storage", storageWorks, text(storageWorks ? "kept" : "unkept"));
 }
 
 /** What IndexedDB gives back of `value`; it keeps nothing of it. */
 async function writtenAndRead(value) {
+  const name = `plainsight-check-${value}`; // a name of its own: two windows do not disturb each other
   const upgrade = (database) => database.createObjectStore("check");
-  const database = await openDB("plainsight-check", 1, { upgrade });
+  const database = await openDB(name, 1, { upgrade });
   try {
     await database.put("check", value, "code");
     return await database.get("check", "code");
   } finally {
     database.close();
-    await deleteDB("plainsight-check");
+    await deleteDB(name);
   }
 }
 
 function tryKey(event) {
-  const { key, code, repeat, ctrlKey, altKey, metaKey, target } = event;
-  if (repeat || ctrlKey || altKey || metaKey || target === element("letters")) return;
-  // Where a layout has no Latin letters, the place of the key counts.
-  const letter = (/^[a-z]$/i.test(key) ? key : code.replace("Key", "")).toLowerCase();
-  const choice = document.querySelector(`[data-key="${CSS.escape(letter)}"]`);
+  if (event.repeat || event.target === element("letters")) return;
+  const key = keyOf(event);
+  const choice = key && document.querySelector(`[data-key="${key}"]`);
   if (!choice) return;
   event.preventDefault();
-  untried.delete(letter);
+  untried.delete(key);
   choice.querySelector(".tried").hidden = false;
-  announce(`${texts.done} ${letter.toUpperCase()}`);
+  announce(text("pressed", { key: key.toUpperCase() }));
   if (untried.size > 0) return;
   element("keys").dataset.state = "good";
   element("letters").focus();
@@ -115,27 +109,27 @@ async function leave(event) {
   event.preventDefault();
   if (isLeaving) return;
   isLeaving = true;
-  saySaving(texts.saving);
+  saySaving(text("saving"));
   try {
     await keepTrying(
       () => save(record()),
-      () => saySaving(texts.retrying),
+      () => saySaving(text("retrying")),
     );
-    saySaving(texts.saved);
+    saySaving(text("saved"));
     location.replace("/reading");
   } catch (error) {
     isLeaving = false;
-    saySaving(error instanceof Refusal ? error.message : texts.retrying);
+    saySaving(error instanceof Refusal ? error.message : text("retrying"));
   }
 }
 
-function saySaving(text) {
-  element("saving").textContent = text;
-  announce(text);
+function saySaving(words) {
+  element("saving").textContent = words;
+  announce(words);
 }
 
-function announce(text) {
-  element("announcement").textContent = text;
+function announce(words) {
+  element("announcement").textContent = words;
 }
 
 document.addEventListener("keydown", tryKey);

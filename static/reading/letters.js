@@ -9,7 +9,7 @@ const GRAIN = 2; // levels by which the ground varies
 
 export class FaintLetters {
   #canvas;
-  #letters = CONTRASTS.map(() => LETTERS[Math.floor(Math.random() * LETTERS.length)]);
+  #letters = drawnLetters(CONTRASTS.length);
 
   constructor(canvas) {
     this.#canvas = canvas;
@@ -46,6 +46,13 @@ export class FaintLetters {
     });
     addGrain(context, width, height);
   }
+}
+
+/** Different letters, at random. */
+function drawnLetters(count) {
+  const left = [...LETTERS];
+  const draw = () => left.splice(Math.floor(Math.random() * left.length), 1)[0];
+  return Array.from({ length: count }, draw);
 }
 
 function mixed(share) {
