@@ -12,10 +12,13 @@ SECONDS_A_PRESENTATION = 7
 SECONDS_A_PAIR = 10
 QUESTION = "Does this image show tumour?"
 
-# Words that would tell a reader what is being studied.
+# Words that would tell a reader what is being studied, in the languages that readers read.
 REVEALING = re.compile(
     r"\b(adversar\w*|attack\w*|perturb\w*|manipulat\w*|tamper\w*|fool\w*|original\w*|altered|"
-    r"duplicat\w*|repeat\w*|neural|network\w*|deep learning|robust\w*|percept\w*)\b",
+    r"duplicat\w*|repeat\w*|neural|network\w*|deep learning|robust\w*|percept\w*|"
+    r"angriff\w*|angegriff\w*|manipul\w*|verfälsch\w*|verändert\w*|(ge)?täusch\w*|"
+    r"duplik\w*|doppel\w*|wiederhol\w*|neuronal\w*|netz|netz(e|es|en|werk\w*)|"
+    r"maschinelles lernen|wahrnehm\w*)\b",
     re.IGNORECASE,
 )
 
