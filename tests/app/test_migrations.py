@@ -2,14 +2,16 @@
 
 import gc
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import URL, Connection, inspect, text
+from sqlalchemy import URL, Connection, MetaData, Table, inspect, select, text
 
 from app.errors import Conflict
 from app.main import create_app
@@ -115,6 +117,223 @@ def test_upgrading_twice_changes_nothing(empty: Database) -> None:
     empty.upgrade()
     with empty.engine.connect() as connection:
         assert connection.scalar(text("SELECT count(*) FROM researcher")) == 1
+
+
+AT = datetime(2026, 1, 1, 12, tzinfo=UTC)
+STUDY_OF_0001: dict[str, Any] = {
+    "id": 1,
+    "researcher_id": 1,
+    "batch_id": 1,
+    "internal_title": "Linf 2",
+    "public_title": "Tissue images",
+    "question": "Does this image show tumour?",
+    "criterion": "Five or more cells",
+    "sets": 2,
+    "minimum_gap": 2,
+    "is_demo": False,
+    "secret": "0" * 64,
+    "state": "reading",
+    "created_at": AT,
+}
+READER_OF_0001: dict[str, Any] = {
+    "id": 1,
+    "study_id": 1,
+    "label": "R01",
+    "link_digest": "1" * 64,
+    "invited_at": AT,
+    "consent_version": "2026-11",
+    "seed": "5" * 64,
+    "began_at": AT,
+}
+PRESENTATION_OF_0001: dict[str, Any] = {
+    "reader_id": 1,
+    "stimulus_id": 1,
+    "set_number": 1,
+    "position": 1,
+    "token": "a" * 32,
+}
+RESPONSE_OF_0001: dict[str, Any] = {
+    "presentation_id": 7,
+    "answer": "tumour",
+    "answered_at": AT,
+    "reading_time_ms": 1234,
+    "hidden_ms": 5,
+    "device_pixel_ratio": 1.25,
+    "viewport_width": 1280,
+    "viewport_height": 800,
+    "display_width": 512,
+    "display_height": 512,
+    "scale": 2,
+    "pixel_exact": True,
+}
+ROWS_OF_0001: dict[str, list[dict[str, Any]]] = {
+    "researcher": [{"id": 1, "email": "ada@example.org", "password_hash": "x", "created_at": AT}],
+    "batch": [
+        {
+            "id": 1,
+            "name": "A batch",
+            "digest": "b" * 64,
+            "criterion": "Five or more cells",
+            "network": {},
+            "provenance": {},
+            "imported_at": AT,
+        }
+    ],
+    "case": [
+        {
+            "id": 1,
+            "batch_id": 1,
+            "name": "c01",
+            "truth": 1,
+            "data_set": "generated",
+            "fold": "test",
+            "index_in_fold": 0,
+            "micrometres_per_pixel": 0.25,
+        }
+    ],
+    "stimulus": [
+        {
+            "id": 1,
+            "case_id": 1,
+            "file": "one",
+            "sha256": "c" * 64,
+            "delivered_sha256": "d" * 64,
+            "stored_bytes": 1000,
+            "width": 24,
+            "height": 24,
+            "p_positive": 0.9,
+        }
+    ],
+    "study": [STUDY_OF_0001],
+    "study_stimulus": [{"study_id": 1, "stimulus_id": 1}],
+    "reader": [
+        READER_OF_0001,
+        {
+            "id": 2,
+            "study_id": 1,
+            "label": "R02",
+            "link_digest": "2" * 64,
+            "invited_at": AT,
+            "consent_version": None,
+            "seed": None,
+            "began_at": None,
+        },
+    ],
+    "presentation": [
+        {"id": 7, **PRESENTATION_OF_0001},
+        {"id": 8, **PRESENTATION_OF_0001, "set_number": 2, "position": 2, "token": "b" * 32},
+    ],
+    "response": [RESPONSE_OF_0001],
+    "event": [{"id": 1, "study_id": 1, "at": AT, "actor": "ada@example.org", "kind": "created"}],
+}
+
+
+def table_of(connection: Connection, name: str) -> Table:
+    """As it is in the database now."""
+    return Table(name, MetaData(), autoload_with=connection)
+
+
+def rows_of(connection: Connection, name: str) -> list[dict[str, Any]]:
+    table = table_of(connection, name)
+    first, *_ = table.primary_key.columns
+    return [dict(row) for row in connection.execute(select(table).order_by(first)).mappings()]
+
+
+def without_zones(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """SQLite keeps no time zone; every time is UTC."""
+    return [
+        {
+            name: value.replace(tzinfo=None) if isinstance(value, datetime) else value
+            for name, value in row.items()
+        }
+        for row in rows
+    ]
+
+
+@pytest.fixture
+def of_0001(empty: Database) -> Database:
+    """A database of the earlier version, in which a study is being read."""
+    migrate(empty, command.upgrade, "0001")
+    with empty.engine.begin() as connection:
+        for name, rows in ROWS_OF_0001.items():
+            connection.execute(table_of(connection, name).insert(), rows)
+    return empty
+
+
+def test_what_was_read_before_the_reading_room_is_kept(of_0001: Database) -> None:
+    migrate(of_0001, command.upgrade, "0002")
+    with of_0001.engine.connect() as connection:
+        [study] = rows_of(connection, "study")
+        readers = rows_of(connection, "reader")
+        [sitting] = rows_of(connection, "sitting")
+        first, second = rows_of(connection, "presentation")
+        [response] = rows_of(connection, "response")
+        shown = rows_of(connection, "study_stimulus")
+    assert {name: study[name] for name in ("waves", "undo", "masking", "pair_task")} == {
+        "waves": 1,
+        "undo": "none",
+        "masking": False,
+        "pair_task": None,
+    }
+    assert [reader["keys_swapped"] for reader in readers] == [False, False]
+    assert "seed" not in readers[0]
+    assert (sitting["reader_id"], sitting["number"], sitting["seed"]) == (1, 1, "5" * 64)
+    assert (first["id"], first["token"], second["token"]) == (7, "a" * 32, "b" * 32)
+    for each in (first, second):
+        assert (each["part"], each["sitting"], each["orientation"]) == ("reading", 1, 0)
+    assert (response["presentation_id"], response["attempt"]) == (7, 0)
+    assert (response["answer"], response["reading_time_ms"]) == ("tumour", 1234)
+    assert (response["zoom"], response["idle_ms"], response["confidence"]) == (1, 0, None)
+    assert response["given_at"] == response["answered_at"]
+    assert shown == [{"study_id": 1, "stimulus_id": 1, "part": "reading"}]
+
+
+def test_new_rows_are_numbered_after_those_that_were_kept(of_0001: Database) -> None:
+    migrate(of_0001, command.upgrade, "0002")
+    with of_0001.engine.begin() as connection:
+        table = table_of(connection, "presentation")
+        new = {**PRESENTATION_OF_0001, "part": "reading", "sitting": 1, "orientation": 0}
+        added = {**new, "set_number": 3, "position": 3, "token": "c" * 32}
+        [number] = connection.execute(table.insert(), added).inserted_primary_key or (None,)
+    assert number == 9
+
+
+def test_down_again_nothing_of_it_is_lost(of_0001: Database) -> None:
+    migrate(of_0001, command.upgrade, "0002")
+    migrate(of_0001, command.downgrade, "0001")
+    with of_0001.engine.connect() as connection:
+        for name, rows in ROWS_OF_0001.items():
+            kept = [
+                {column: row[column] for column in given}
+                for row, given in zip(rows_of(connection, name), rows, strict=True)
+            ]
+            assert without_zones(kept) == without_zones(rows), name
+
+
+def test_down_again_only_what_the_earlier_version_knows_is_left(of_0001: Database) -> None:
+    """Practice, and answers that were taken back, have no place there."""
+    migrate(of_0001, command.upgrade, "0002")
+    with of_0001.engine.begin() as connection:
+        presentation, response, undone = (
+            table_of(connection, name) for name in ("presentation", "response", "undone")
+        )
+        practice = {**PRESENTATION_OF_0001, "part": "practice", "sitting": 1, "orientation": 0}
+        practice |= {"id": 9, "set_number": None, "token": "c" * 32}
+        connection.execute(presentation.insert(), practice)
+        answer = {**RESPONSE_OF_0001, "idle_ms": 0, "zoom": 1, "given_at": AT}
+        for number, presented, attempt, said in [
+            (2, 8, 0, "non_tumour"),
+            (3, 8, 1, "tumour"),
+            (4, 9, 0, "tumour"),
+        ]:
+            row = {"id": number, "presentation_id": presented, "attempt": attempt, "answer": said}
+            connection.execute(response.insert(), {**answer, **row})
+        connection.execute(undone.insert(), {"response_id": 2, "undone_at": AT})
+    migrate(of_0001, command.downgrade, "0001")
+    with of_0001.engine.connect() as connection:
+        kept = [(row["presentation_id"], row["answer"]) for row in rows_of(connection, "response")]
+        shown = [row["id"] for row in rows_of(connection, "presentation")]
+    assert (kept, shown) == ([(7, "tumour"), (8, "tumour")], [7, 8])
 
 
 def test_there_is_one_newest_version() -> None:
