@@ -41,8 +41,8 @@ def order(
     chance = random.Random(seed)  # noqa: S311 (the seed itself is a secret HMAC)
     shown = {case: len(images) * sets for case, images in versions.items()}
     places = order_of_cases(shown, minimum_gap, chance)
-    deals = (deal(places, versions, sets, chance) for _ in range(DEALS))
-    return number_sets(min(deals, key=lambda dealt: unevenness(dealt, versions)))
+    deals = [deal(places, versions, sets, chance) for _ in range(DEALS)]
+    return number_sets(fairest(deals, versions))
 
 
 def order_of_cases(shown: Mapping[int, int], gap: int, chance: random.Random) -> list[int]:
@@ -114,21 +114,32 @@ def deal(
     return [hands[case].pop() for case in places]
 
 
-def unevenness(dealt: Sequence[int], versions: Mapping[int, Sequence[int]]) -> tuple[float, int]:
-    """How far the arms are from an even spread over the quarters, then the longest run of one arm.
+def fairest(deals: Sequence[Sequence[int]], versions: Mapping[int, Sequence[int]]) -> Sequence[int]:
+    """Where the arms are nearest to an even spread over the quarters; then the shortest runs.
 
     Fatigue must fall on all arms alike, and a long run of one arm could be felt. The original
     counts no more than any other version: else it would be rarer at some places than at others.
     """
     arm_of = {image: arm for images in versions.values() for arm, image in enumerate(images)}
-    arms = [arm_of[stimulus] for stimulus in dealt]
-    share = {arm: count / len(arms) for arm, count in Counter(arms).items()}
+    arms = [[arm_of[image] for image in dealt] for dealt in deals]
+    share = {arm: count / len(arms[0]) for arm, count in Counter(arms[0]).items()}
+    uneven = [unevenness(each, share) for each in arms]
+    least = min(uneven)
+    evenest = [number for number, each in enumerate(uneven) if each == least]
+    return deals[min(evenest, key=lambda number: longest_run(arms[number]))]
+
+
+def unevenness(arms: Sequence[int], share: Mapping[int, float]) -> float:
+    """How far the count of an arm in a quarter is from its share, at most."""
     size = math.ceil(len(arms) / QUARTERS)
     quarters = [arms[start : start + size] for start in range(0, len(arms), size)]
-    spread = max(
+    return max(
         abs(quarter.count(arm) - share[arm] * len(quarter)) for quarter in quarters for arm in share
     )
-    return spread, max(len(list(run)) for _, run in groupby(arms))
+
+
+def longest_run(arms: Sequence[int]) -> int:
+    return max(len(list(run)) for _, run in groupby(arms))
 
 
 def number_sets(dealt: Sequence[int]) -> list[Placed]:

@@ -1,5 +1,6 @@
 """The order of presentations: complete, spaced, fair to both arms, and the same for one seed."""
 
+import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from app.errors import Invalid
-from app.reading.order import Placed, order
+from app.reading.order import Placed, order, sets_of_waves, sittings
 from app.studies.domain import USUAL_GAP, Design, chosen_gap
 
 Versions = Mapping[int, Sequence[int]]
@@ -112,6 +113,56 @@ def test_a_seed_gives_the_order_that_it_gave_in_earlier_versions() -> None:
 
 
 FROZEN_ORDER = [20, 11, 21, 10, 1, 10, 1, 21, 0, 11, 20, 0]
+
+
+def test_orders_of_many_designs_are_those_of_earlier_versions() -> None:
+    seen = hashlib.sha256()
+    for cases, versions, sets in product(range(2, 8), (2, 3, 4), (1, 2, 3)):
+        placed = order_of(Design(cases, versions, sets), gap=cases // 2 + 1, seed="1" * 64)
+        seen.update(bytes(each.stimulus for each in placed))
+    assert seen.hexdigest() == FROZEN_DIGEST
+
+
+FROZEN_DIGEST = "e7dbf220825b2691fb85f7985f5731a288bee76035a3d605c733c75da1a2f35a"
+
+
+@given(st.integers(1, 12), st.data())
+def test_the_sets_are_split_into_sittings_as_evenly_as_possible(
+    sets: int, data: st.DataObject
+) -> None:
+    waves = data.draw(st.integers(1, sets))
+    split = sets_of_waves(sets, waves)
+    assert [number for each in split for number in each] == list(range(1, sets + 1))
+    sizes = [len(each) for each in split]
+    assert len(sizes) == waves
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[0] - sizes[-1] <= 1
+
+
+@pytest.mark.parametrize("waves", [-1, 0, 4])
+def test_sittings_without_a_set_are_refused(waves: int) -> None:
+    with pytest.raises(Invalid, match="choose 1 to 3"):
+        sets_of_waves(3, waves)
+
+
+def test_one_sitting_is_the_order_itself() -> None:
+    versions = versions_of(6, 2)
+    placed = sittings(versions, sets=2, waves=1, minimum_gap=3, seeds=["a"])
+    assert placed == [order(versions, sets=2, minimum_gap=3, seed="a")]
+
+
+def test_each_sitting_is_an_order_of_its_own() -> None:
+    """Its seed alone decides it; positions and sets run on from the sitting before."""
+    versions = versions_of(6, 2)
+    first, second = sittings(versions, sets=3, waves=2, minimum_gap=3, seeds=["a", "b"])
+    assert first == order(versions, sets=2, minimum_gap=3, seed="a")
+    alone = order(versions, sets=1, minimum_gap=3, seed="b")
+    assert second == [Placed(24 + each.position, 3, each.stimulus) for each in alone]
+
+
+def test_every_sitting_needs_a_seed() -> None:
+    with pytest.raises(ValueError, match="shorter"):
+        sittings(versions_of(6, 2), sets=2, waves=2, minimum_gap=3, seeds=["a"])
 
 
 @pytest.mark.parametrize(
