@@ -5,6 +5,7 @@ import secrets
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,18 +15,19 @@ from sqlalchemy.exc import DBAPIError
 
 from app.batches.check import check_batch
 from app.batches.service import find_batch_named, import_batch
+from app.cli_design import design_options
 from app.errors import Invalid, StudyError
 from app.provenance import code
-from app.readers.service import invite
+from app.readers.domain import end_of
+from app.readers.service import Invitation, find_reader, invite, reissue, revoke
 from app.researchers.service import add_researcher, find_researcher
 from app.settings import Settings
 from app.storage.images import ImageStore
 from app.storage.session import Database
-from app.studies.domain import QUESTION
 from app.studies.service import (
     NewStudy,
     create_study,
-    design_of,
+    design_of_study,
     find_study_named,
     list_studies,
     lock_study,
@@ -258,66 +260,62 @@ def study() -> None:
 @study.command("create")
 @click.option("--batch", "batch_name", required=True, help="Its number or name.")
 @click.option("--title", required=True, help="For researchers; may say what is studied.")
-@click.option(
-    "--public-title",
-    default="Reading study of tissue images",
-    show_default=True,
-    help="What readers see; must not say what is studied.",
-)
-@click.option("--sets", default=2, show_default=True, help="How often each image is shown.")
-@click.option("--gap", type=int, help="Least distance between two showings of a case.")
-@click.option("--condition", "conditions", multiple=True, help="Only these; may be repeated.")
-@click.option("--question", default=QUESTION, show_default=True)
-@click.option("--criterion", help="The batch's own when not given.")
 @click.option("--researcher", "email", help="Whose study; the only researcher when not given.")
 @click.option("--demo", is_flag=True, help="Show results live, with a mark on every page.")
+@design_options
 @json_option
 @database_option
 def study_create(
     batch_name: str,
     title: str,
-    public_title: str,
-    sets: int,
-    gap: int | None,
-    conditions: tuple[str, ...],
-    question: str,
-    criterion: str | None,
     email: str | None,
     demo: bool,
+    practice_batch: str | None,
     as_json: bool,
     database: str | None,
+    **design: Any,
 ) -> None:
     """Design a study on a batch: every image is shown once a set.
 
+    docs/protocol.md tells what every option means to a reader.
+
     Example: plainsight study create --batch 1 --sets 2 --title "Linf 2, breast"
     """
-    new = NewStudy(title, public_title, sets, question, criterion, gap, conditions, demo)
     with opened(settings_for(database)) as store, store.writing() as session:
         owner = find_researcher(session, email)
+        source = find_batch_named(session, practice_batch) if practice_batch else None
+        new = NewStudy(title, is_demo=demo, practice_batch=source, **design)
         created = create_study(session, owner, find_batch_named(session, batch_name), new, now())
-        shown = design_of(created.stimuli, created.sets).presentations
-        facts = {"study": created.id, "presentations": shown, "minimum_gap": created.minimum_gap}
+        shown = design_of_study(created)
+        facts = {
+            "study": created.id,
+            "presentations": shown.presentations,
+            "practice": shown.practice,
+            "pairs": shown.pairs,
+            "minutes": shown.minutes,
+            "minimum_gap": created.minimum_gap,
+        }
+    also = {"practice images before": shown.practice, "pairs afterwards": shown.pairs}
     tell(
         as_json,
         facts,
-        f"Study {facts['study']}: {shown} presentations a reader, "
-        f"a case at least {facts['minimum_gap']} apart. Next: plainsight study invite "
-        f"{facts['study']}",
+        f"Study {facts['study']}: {shown.presentations} presentations a reader, "
+        f"a case at least {facts['minimum_gap']} apart"
+        + "".join(f", {count} {what}" for what, count in also.items() if count)
+        + f"; about {shown.minutes} minutes. Next: plainsight study invite {facts['study']}",
     )
 
 
-@study.command("invite")
-@click.argument("study_name", metavar="STUDY")
-@json_option
-@database_option
-def study_invite(study_name: str, as_json: bool, database: str | None) -> None:
-    """Make a personal link for one more reader; it is shown only now.
+expires_option = click.option(
+    "--expires",
+    "last_day",
+    metavar="DATE",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="The last day of the link, such as 2026-12-31, until its end in UTC.",
+)
 
-    Example: plainsight study invite 1
-    """
-    settings = settings_for(database)
-    with opened(settings) as store, store.writing() as session:
-        invitation = invite(session, find_study_named(session, study_name), OPERATOR, now())
+
+def show_link(as_json: bool, invitation: Invitation, settings: Settings) -> None:
     url = invitation.url(settings.public_url)
     tell(
         as_json,
@@ -325,6 +323,64 @@ def study_invite(study_name: str, as_json: bool, database: str | None) -> None:
         f"Reader: {invitation.label}",
         f"Reader link: {url}",
     )
+
+
+@study.command("invite")
+@click.argument("study_name", metavar="STUDY")
+@expires_option
+@json_option
+@database_option
+def study_invite(
+    study_name: str, last_day: datetime | None, as_json: bool, database: str | None
+) -> None:
+    """Make a personal link for one more reader; it is shown only now.
+
+    Example: plainsight study invite 1 --expires 2099-12-31
+    """
+    settings = settings_for(database)
+    with opened(settings) as store, store.writing() as session:
+        until = end_of(last_day, now())
+        found = find_study_named(session, study_name)
+        invitation = invite(session, found, OPERATOR, now(), until)
+    show_link(as_json, invitation, settings)
+
+
+@study.command("reissue")
+@click.argument("study_name", metavar="STUDY")
+@click.argument("label", metavar="READER")
+@expires_option
+@json_option
+@database_option
+def study_reissue(
+    study_name: str, label: str, last_day: datetime | None, as_json: bool, database: str | None
+) -> None:
+    """Make another link for a reader, who goes on where they were; the old one is no more.
+
+    Example: plainsight study reissue 1 R01
+    """
+    settings = settings_for(database)
+    with opened(settings) as store, store.writing() as session:
+        until = end_of(last_day, now())
+        reader = find_reader(session, find_study_named(session, study_name), label)
+        invitation = reissue(session, reader, OPERATOR, now(), until)
+    show_link(as_json, invitation, settings)
+
+
+@study.command("revoke")
+@click.argument("study_name", metavar="STUDY")
+@click.argument("label", metavar="READER")
+@json_option
+@database_option
+def study_revoke(study_name: str, label: str, as_json: bool, database: str | None) -> None:
+    """Withdraw a reader's link; what is answered is kept.
+
+    Example: plainsight study revoke 1 R01
+    """
+    with opened(settings_for(database)) as store, store.writing() as session:
+        reader = find_reader(session, find_study_named(session, study_name), label)
+        revoke(session, reader, OPERATOR, now())
+        label = reader.label
+    tell(as_json, {"reader": label, "revoked": True}, f"The link of {label} is withdrawn.")
 
 
 @study.command("list")
@@ -389,7 +445,7 @@ def study_unblind(study_name: str, yes: bool, as_json: bool, database: str | Non
 @json_option
 @database_option
 def study_export(study_name: str, out: Path, as_json: bool, database: str | None) -> None:
-    """Write presentations.csv, its data dictionary and study.json, after unblinding.
+    """Write the answers, their data dictionary and study.json, after unblinding.
 
     Example: plainsight study export 1 --out results
     """

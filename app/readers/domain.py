@@ -2,12 +2,12 @@
 
 import hashlib
 import hmac
-from datetime import datetime
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.errors import NotAllowed
+from app.errors import Invalid, NotAllowed
 from app.vocabulary import N_
 
 Length = Annotated[int, Field(ge=0, le=100_000)]
@@ -59,6 +59,16 @@ def require_valid(revoked_at: datetime | None, expires_at: datetime | None, now:
         raise NotAllowed(REVOKED)
     if expires_at is not None and now >= expires_at:
         raise NotAllowed(EXPIRED)
+
+
+def end_of(day: date | None, now: datetime) -> datetime | None:
+    """The end of that day in UTC, when a link expires. Invalid when it is over already."""
+    if day is None:
+        return None
+    end = datetime.combine(day, time(), UTC) + timedelta(days=1)
+    if end <= now:
+        raise Invalid(f"{day:%Y-%m-%d} is over; choose a later last day for the link.")
+    return end
 
 
 def drawn(secret: str, purpose: str) -> str:

@@ -84,6 +84,8 @@ def reissue(
     session: Session, reader: Reader, actor: str, now: datetime, expires_at: datetime | None = None
 ) -> Invitation:
     """Another link for the same reader, who goes on where they were; the old one is no more."""
+    hold(session, reader.study)
+    require_state(reader.study.state, *OPEN, to="make a new link")
     token = new_token()
     reader.link_digest = digest(token)
     reader.place_digest = reader.revoked_at = None

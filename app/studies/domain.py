@@ -10,6 +10,7 @@ from app.vocabulary import PairTask, StudyState
 USUAL_GAP = 10
 SECONDS_A_PRESENTATION = 7
 SECONDS_A_PAIR = 10
+LARGEST_COUNT = 1000
 QUESTION = "Does this image show tumour?"
 
 # Words that would tell a reader what is being studied, in the languages that readers read.
@@ -83,6 +84,13 @@ def refuse_impossible(sets: int, waves: int, washout_days: int) -> None:
         raise Invalid(f"{sets} sets can be read in 1 to {sets} sittings, not in {waves}.")
     if not 0 <= washout_days <= 365:
         raise Invalid("The washout is 0 to 365 days.")
+
+
+def refuse_out_of_range(**numbers: int) -> None:
+    """Invalid when one of these counts makes no sense; 0 is for none, or never."""
+    for name, number in numbers.items():
+        if not 0 <= number <= LARGEST_COUNT:
+            raise Invalid(f"The {name.replace('_', ' ')} is 0 to {LARGEST_COUNT}.")
 
 
 def pairs_of(task: PairTask | None, altered: int) -> int:

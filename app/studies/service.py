@@ -32,6 +32,7 @@ from app.studies.domain import (
     chosen_gap,
     pairs_of,
     refuse_impossible,
+    refuse_out_of_range,
     refuse_revealing,
     require_state,
 )
@@ -96,6 +97,11 @@ def create_study(
         if not text.strip():
             raise Invalid(f"The study needs a {name}.")
     refuse_impossible(new.sets, new.waves, new.washout_days)
+    refuse_out_of_range(
+        number_of_practice_images=new.practice,
+        number_of_images_before_a_break=new.break_after_images,
+        number_of_minutes_before_a_break=new.break_after_minutes,
+    )
     if session.scalar(select(Study.id).where(Study.internal_title == title)):
         raise Conflict(f"There is already a study {title!r}; choose another title.")
     secret = secrets.token_hex(32)
@@ -137,6 +143,8 @@ def choose_images(session: Session, batch: Batch, new: NewStudy, chance: random.
     if new.pair_task:
         named = conditions_named(batch, new.pair_conditions)
         images[Part.PAIRS] = images_of(session, cases, named)
+        if all(stimulus.condition_id is None for stimulus in images[Part.PAIRS]):
+            raise Invalid("The batch has no image of these cases under the conditions for pairs.")
     return images
 
 

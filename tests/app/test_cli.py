@@ -12,18 +12,27 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 
 import click
 import pytest
-from sqlalchemy import URL
+from sqlalchemy import URL, select
+from sqlalchemy.orm import Session
 
 from app import ROOT, cli
+from app.settings import Settings
+from app.storage.models import Reader, Study
+from app.storage.session import Database
+from app.studies.service import NewStudy
+from app.vocabulary import PairTask, Part, Undo
 
 Make = Callable[..., Path]
 COMMAND = [sys.executable, "-m", "app"]
+CREATE = ["study", "create", "--batch", "1", "--title", "B"]
 
 
 def all_commands(
@@ -179,6 +188,9 @@ def test_from_nothing_to_a_result(
         == set(exported["files"])
         == {
             "presentations.csv",
+            "detections.csv",
+            "readers.csv",
+            "undone.csv",
             "data_dictionary.csv",
             "study.json",
         }
@@ -190,6 +202,103 @@ def test_a_person_is_told_the_same_in_words(equipped: Callable[..., Said]) -> No
     assert "ready" not in equipped("study", "list").out
     assert re.search(r"Reader link: http://\S+/r/[0-9a-f]{32}", equipped("study", "invite", 1).out)
     assert "0 of 1 readers finished  Linf 2" in equipped("study", "list").out
+
+
+@contextmanager
+def looking(home: Path) -> Iterator[Session]:
+    database = Database(Settings(home=home).database)
+    with database.reading() as session:
+        yield session
+    database.close()
+
+
+def newest(session: Session) -> Study:
+    return session.scalars(select(Study).order_by(Study.id.desc()).limit(1)).one()
+
+
+EVERY_OPTION: dict[str, Any] = {
+    "waves": 2,
+    "washout_days": 7,
+    "undo": Undo.ALL,
+    "break_after_images": 0,
+    "break_after_minutes": 30,
+    "feedback": True,
+    "confidence": True,
+    "few_cells": True,
+    "cannot_assess": True,
+    "masking": True,
+    "pair_task": PairTask.COMPARE,
+    "not_sure": True,
+}
+
+
+def test_every_choice_of_a_design_is_an_option(
+    equipped: Callable[..., Said], make_batch: Make, tmp_path: Path, home: Path
+) -> None:
+    other = make_batch(tmp_path / "other", cases=5, conditions=3, size=16, seed=7, name="Other")
+    equipped("batch", "import", other)
+    flags = ["feedback", "confidence", "few-cells", "cannot-assess", "masking", "not-sure"]
+    made = equipped(
+        *("study", "create", "--batch", "Other", "--title", "All", "--json"),
+        *("--sets", 2, "--cases", 3, "--condition", "linf-4", "--waves", 2, "--washout-days", 7),
+        *("--practice", 2, "--practice-batch", 1, "--undo", "all"),
+        *("--break-after-images", 0, "--break-after-minutes", 30),
+        *("--pairs", "same_different", "--pair-condition", "linf-2", "--pair-condition", "linf-6"),
+        *(f"--{flag}" for flag in flags),
+    )
+    assert made.code == 0, made.err
+    facts = made.object
+    assert (facts["presentations"], facts["practice"], facts["pairs"]) == (12, 2, 12)
+    with looking(home) as session:
+        study = newest(session)
+        assert {name: getattr(study, name) for name in EVERY_OPTION} == EVERY_OPTION
+        shown = {
+            part: {each.condition.name if each.condition else "" for each in study.stimuli_of(part)}
+            for part in Part
+        }
+    assert shown == {
+        Part.PRACTICE: {""},
+        Part.READING: {"", "linf-4"},
+        Part.PAIRS: {"", "linf-2", "linf-6"},
+    }
+
+
+def test_what_is_not_chosen_takes_the_usual_value(
+    equipped: Callable[..., Said], home: Path
+) -> None:
+    assert equipped("study", "list").code == 0
+    usual = NewStudy("Linf 2", "Reading study of tissue images")
+    with looking(home) as session:
+        study = newest(session)
+        for name in EVERY_OPTION:
+            assert getattr(study, name) == getattr(usual, name), name
+
+
+def expiries(home: Path) -> list[datetime | None]:
+    with looking(home) as session:
+        return list(session.scalars(select(Reader.expires_at).order_by(Reader.id)))
+
+
+def test_a_link_expires_at_the_end_of_its_last_day(
+    equipped: Callable[..., Said], home: Path
+) -> None:
+    for last_day in ("2099-12-31", datetime.now(UTC).strftime("%Y-%m-%d")):
+        assert equipped("study", "invite", 1, "--expires", last_day).code == 0
+    [first, second] = expiries(home)
+    assert first == datetime(2100, 1, 1, tzinfo=UTC)
+    assert second
+    assert timedelta(0) < second - datetime.now(UTC) <= timedelta(days=1)
+
+
+def test_a_link_is_withdrawn_and_made_anew(equipped: Callable[..., Said], home: Path) -> None:
+    first = equipped("study", "invite", 1, "--expires", "2099-12-31", "--json").object
+    revoked = equipped("study", "revoke", 1, "r01", "--json").object
+    assert revoked == {"reader": "R01", "revoked": True}
+    assert "is withdrawn" in equipped("study", "revoke", 1, "R01").out
+    again = equipped("study", "reissue", 1, "R01", "--json").object
+    assert again["reader"] == "R01"
+    assert again["url"] != first["url"]
+    assert expiries(home) == [None]
 
 
 def test_a_password_comes_from_the_standard_input_and_is_not_shown(
@@ -226,6 +335,10 @@ def test_a_wrong_batch_is_told_in_full(plainsight: Callable[..., Said], batch: P
         (["batch", "check", "/no/such/file"], "does not exist"),
         (["serve", "--port", "99999"], "is not in the range"),
         (["serve"], "run: plainsight db upgrade"),
+        (["study", "invite", "1", "--expires", "tomorrow"], "does not match the format"),
+        ([*CREATE, "--undo", "some"], "is not one of 'none', 'one', 'all'"),
+        ([*CREATE, "--pairs", "triangle"], "is not one of 'choice', 'same_different'"),
+        ([*CREATE, "--practice", "-1"], "is not in the range"),
         (["study", "list", "--database", "nonsense"], "PLAINSIGHT_DATABASE_URL"),
         (["study", "list", "--database", "postgresql://x@127.0.0.1:1/y"], "cannot be opened"),
         (["db", "upgrade", "--database", "postgresql://x@127.0.0.1:1/y"], "database"),
@@ -259,6 +372,18 @@ def test_a_mistake_is_one_sentence(
         (["study", "create", "--batch", "1", "--title", "B", "--researcher", "e@x"], "add one"),
         (["study", "invite", "9"], "There is no study '9'"),
         (["study", "invite", "9" * 30], "There is no study"),
+        (["study", "invite", "1", "--expires", "2020-12-31"], "2020-12-31 is over"),
+        (["study", "revoke", "1", "R01"], "The study has no reader 'R01'"),
+        (["study", "reissue", "1", "R01"], "The study has no reader 'R01'"),
+        ([*CREATE, "--waves", "3"], "2 sets can be read in 1 to 2 sittings, not in 3"),
+        ([*CREATE, "--waves", "0"], "2 sets can be read in 1 to 2 sittings, not in 0"),
+        ([*CREATE, "--washout-days", "-1"], "The washout is 0 to 365 days"),
+        ([*CREATE, "--cases", "1"], "choose 2 to 3 of them"),
+        ([*CREATE, "--cases", "4"], "choose 2 to 3 of them"),
+        ([*CREATE, "--practice", "1"], "name another batch for practice"),
+        ([*CREATE, "--practice", "1", "--practice-batch", "9"], "There is no such batch"),
+        ([*CREATE, "--practice", "1001"], "practice images is 0 to 1000"),
+        ([*CREATE, "--pairs", "choice", "--pair-condition", "C"], "it has linf-2"),
         (["study", "create", "--batch", "9" * 30, "--title", "B"], "There is no"),
         (["study", "unblind", "1", "--yes"], "is draft"),
         (["study", "export", "1", "--out", "NEW"], "stay sealed"),
