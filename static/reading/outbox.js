@@ -1,47 +1,105 @@
-// Keeps answers until the server has them, and sends them one after another in the order given.
+// Keeps what the reader did until the server has it, and sends it strictly in its order.
 
-import { keepTrying, postResponse } from "./server.js";
+import { Closed, keepTrying, Refusal } from "./server.js";
 
-const CAPACITY = 3;
-
-/** Emits "acknowledged" whenever one more answer is stored by the server. */
+/** Emits "acknowledged" whenever the server has one more item. */
 export class Outbox extends EventTarget {
-  #unsent = 0;
-  #last = Promise.resolve();
+  #server;
+  #queue;
+  #items = [];
+  #isSending = false;
+  #isFailing = false;
   #onState;
   #onWindow;
-  #onRefusal;
+  #onClosed;
 
-  constructor({ onState, onWindow, onRefusal }) {
+  constructor({ server, queue, onState, onWindow, onClosed }) {
     super();
+    this.#server = server;
+    this.#queue = queue;
     this.#onState = onState;
     this.#onWindow = onWindow;
-    this.#onRefusal = onRefusal;
+    this.#onClosed = onClosed;
   }
 
-  get size() {
-    return this.#unsent;
+  get isEmpty() {
+    return this.#items.length === 0;
   }
 
-  get isFull() {
-    return this.#unsent >= CAPACITY;
+  /** Whether closing this window now would lose nothing. */
+  get isDurable() {
+    return this.#items.every((item) => item.isDurable);
   }
 
-  add(response) {
-    this.#unsent += 1;
-    if (this.#unsent === 1) this.#onState("Saving");
-    this.#last = this.#last.then(() => this.#send(response));
-    this.#last.catch(this.#onRefusal);
+  /** Takes over what an earlier visit could not send. */
+  async load() {
+    for (const { kind, body, key } of await this.#queue.open()) {
+      this.#items.push({ kind, body, key, isDurable: true, settle: () => {} });
+    }
+    if (!this.isEmpty) this.#start();
   }
 
-  async #send(response) {
-    const window = await keepTrying(
-      () => postResponse(response),
-      () => this.#onState("Not saved yet, trying again"),
-    );
-    this.#unsent -= 1;
-    this.#onState(this.#unsent === 0 ? "Saved" : "Saving");
-    this.#onWindow(window);
-    this.dispatchEvent(new Event("acknowledged"));
+  /** A promise of the window that the server answered, or null when it did not want the item. */
+  add(kind, body) {
+    return new Promise((settle) => {
+      const item = { kind, body, settle, isDurable: false };
+      item.key = this.#queue.add(kind, body).then((key) => {
+        item.isDurable = key !== null;
+        if (this.#isFailing) this.#report();
+        return key;
+      });
+      this.#items.push(item);
+      this.#start();
+    });
+  }
+
+  /** Resolves when the server has everything. */
+  async emptied() {
+    while (!this.isEmpty) {
+      await new Promise((go) => this.addEventListener("acknowledged", go, { once: true }));
+    }
+  }
+
+  #start() {
+    this.#report();
+    if (this.#isSending) return;
+    this.#isSending = true;
+    this.#sendAll()
+      .catch(this.#onClosed)
+      .finally(() => (this.#isSending = false));
+  }
+
+  async #sendAll() {
+    while (!this.isEmpty) {
+      const [item] = this.#items;
+      const { window, isWanted } = await this.#deliver(item);
+      this.#items.shift();
+      Promise.resolve(item.key).then((key) => key !== null && this.#queue.remove(key));
+      this.#isFailing = false;
+      this.#report();
+      this.#onWindow(window);
+      item.settle(isWanted ? window : null);
+      this.dispatchEvent(new Event("acknowledged"));
+    }
+  }
+
+  async #deliver({ kind, body }) {
+    const onFailure = () => {
+      this.#isFailing = true;
+      this.#report();
+    };
+    try {
+      return { window: await keepTrying(() => this.#server.send(kind, body), onFailure), isWanted: true };
+    } catch (error) {
+      if (error instanceof Closed || !(error instanceof Refusal)) throw error;
+      // Answered already, or not due: what holds now, the server says.
+      return { window: await keepTrying(() => this.#server.window(), onFailure), isWanted: false };
+    }
+  }
+
+  #report() {
+    const answers = this.#items.filter(({ kind }) => kind === "response").length;
+    const name = this.isEmpty ? "saved" : this.#isFailing ? "offline" : "saving";
+    this.#onState({ name, answers, isDurable: this.isDurable });
   }
 }

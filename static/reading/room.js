@@ -1,79 +1,112 @@
 // The reading room: shows one image after another and never makes the reader wait for the network.
-// Tokens live in memory only, and everything about an image is forgotten with its answer.
 
-import { onAnswer } from "./answers.js";
-import { PixelCanvas } from "./canvas.js";
-import { ReadingClock } from "./clock.js";
+import { Breaks } from "./breaks.js";
+import { askForProblem, cards, closeCard, isCardOpen, showCard } from "./cards.js";
+import { watchDisplay } from "./display.js";
+import { followGestures } from "./gestures.js";
+import { Order } from "./order.js";
 import { Outbox } from "./outbox.js";
-import { getImage, getWindow, keepTrying, Refusal } from "./server.js";
+import { element, page, text } from "./page.js";
+import { startAnewWhenBack, takePlace } from "./place.js";
+import { onPress } from "./presses.js";
+import { Queue } from "./queue.js";
+import { Reading } from "./reading.js";
+import { Closed, keepTrying, Refusal, Server } from "./server.js";
+import { say, showChoice, showEnd, showMayUndo, showPosition, showSaving, showZoom } from "./status.js";
+import { View } from "./view.js";
 
-// Nobody judges tissue this fast: such a press was meant for the image before.
-const ARMED_AFTER_MS = 150;
+// Waiting shorter than this is not worth a word.
+const PATIENCE_MS = 400;
 
-const element = (id) => document.getElementById(id);
-const view = new PixelCanvas(element("image"));
-const outbox = new Outbox({ onState: showSaving, onWindow: plan, onRefusal: stop });
-
-const planned = new Set();
-const upcoming = [];
-let done = 0;
+const server = new Server();
+const view = new View(document.querySelectorAll("canvas"));
+const breaks = new Breaks(page);
+const order = new Order({
+  server,
+  total: page.total,
+  rule: page.undo,
+  isPair: page.part === "pairs",
+  onFailure: sayNoConnection,
+  onClosed: stop,
+});
+let outbox = null;
 let reading = null;
-let stopped = false;
+let isStopped = false;
 
 async function run() {
-  const laidOut = once(view, "resize");
-  plan(await keepTrying(getWindow, sayNoConnection));
-  await laidOut;
-  for (let next = await nextImage(); next; next = await nextImage()) {
-    const bitmap = await next.bitmap;
-    if (stopped) return;
-    showPosition(done + outbox.size + 1);
-    view.show(bitmap);
-    sayWhetherItFits();
-    const response = { token: next.token, ...(await read()) };
-    view.clear();
-    outbox.add(response);
-  }
-  location.replace("/reading/done");
+  const arrival = await patiently(keepTrying(() => server.arrive(), sayNoConnection));
+  takePlace(arrival.queue, () => stop(new Closed(text("elsewhere"))));
+  const queue = new Queue(arrival.queue);
+  outbox = new Outbox({ server, queue, onState: showSaving, onWindow: follow, onClosed: stop });
+  await outbox.load();
+  if (outbox.isEmpty) follow(arrival);
+  else await patiently(outbox.emptied());
+  watchDisplay((record) => keepTrying(() => server.send("display", record)).catch(stopIfClosed));
+  while (!view.isLaidOut) await once(view, "resize");
+  if (page.card && order.place === 0) await showCard(text("begin_title"), text("begin"));
+  while (!isStopped && !order.isFinished) await readNext();
+  await patiently(outbox.emptied());
+  if (!isStopped) location.replace("/reading");
 }
 
-/** Takes in what the server says is next, and fetches and decodes each new image at once. */
-function plan(window) {
-  done = window.done;
-  element("total").textContent = window.total;
-  for (const token of window.tokens.filter((token) => !planned.has(token))) {
-    planned.add(token);
-    const bitmap = keepTrying(() => getImage(token), sayNoConnection);
-    bitmap.catch(stop);
-    upcoming.push({ token, bitmap });
-  }
-}
+/** From an image that is ready to its answer on the way. */
+async function readNext() {
+  const { present } = order;
+  const bitmaps = await patiently(decoded(present));
+  if (bitmaps === null) await askAnew();
+  if (breaks.isDue) await haveBreak("break");
+  if (isStopped || bitmaps === null || present !== order.present) return;
 
-/** Nothing when every answer is stored and the server has named no further image. */
-async function nextImage() {
-  while (outbox.isFull || upcoming.length === 0) {
-    if (outbox.size === 0) return undefined;
-    say("One moment: your answers are being saved.");
-    await once(outbox, "acknowledged");
-  }
-  return upcoming.shift();
-}
-
-/** Waits for the answer to the image on the screen, and describes how it was read. */
-async function read() {
+  showPosition(order.place + 1);
+  view.show(bitmaps);
+  sayWhetherItFits();
   const paintedAt = await painted();
-  const clock = new ReadingClock(paintedAt);
-  const { answer, at } = await new Promise((resolve) => {
-    reading = { clock, resolve, armedAt: paintedAt + ARMED_AFTER_MS };
-  });
-  return {
-    answer,
-    ...clock.read(at),
-    ...view.display,
-    device_pixel_ratio: devicePixelRatio,
-    viewport_width: innerWidth,
-    viewport_height: innerHeight,
-  };
+  if (isStopped || present !== order.present) return;
+  reading = new Reading({ paintedAt, describe });
+  noteVisibility(paintedAt);
+  const { kind, response } = await reading.outcome;
+  reading = null;
+  view.clear();
+  showChoice(null);
+  if (kind === "answer") await keep(present, response);
+  if (kind === "undo") await takeBack();
+}
+
+/** Null when there is no image, or the server does not give this one now. */
+async function decoded(presentation) {
+  try {
+    return presentation ? await order.decode() : null;
+  } catch (error) {
+    if (error instanceof Closed || !(error instanceof Refusal)) throw error;
+    return null;
+  }
+}
+
+async function askAnew() {
+  const waited = new Promise((resolve) => setTimeout(resolve, PATIENCE_MS));
+  await patiently(Promise.all([outbox.emptied(), waited]));
+  if (order.isFinished) return;
+  follow(await keepTrying(() => server.window(), sayNoConnection));
+  if (!order.present && !order.isFinished) throw new Closed(text("failed"));
+}
+
+async function keep({ token, attempt }, response) {
+  order.advance();
+  showMayUndo(order.mayUndo);
+  breaks.count();
+  const sent = outbox.add("response", { token, attempt, ...response });
+  // What is learnt in practice is learnt before the next image.
+  const window = page.part === "practice" ? await patiently(sent) : null;
+  if (!window?.feedback || isStopped) return;
+  const choice = document.querySelector(`[data-answer="${window.feedback}"] .label`);
+  const title = text(window.feedback === response.answer ? "agree" : "differ");
+  await showCard(title, text("feedback", { answer: choice?.textContent ?? window.feedback }));
+}
+
+async function takeBack() {
+  outbox.add("undo", order.goBack());
+  showMayUndo(order.mayUndo);
+  if (!order.present.isFetched) await patiently(outbox.emptied());
 }
 
 /** The time of the frame after the one that drew the image: only then has it been put on the screen. */
@@ -81,75 +114,138 @@ async function painted() {
   for (;;) {
     await nextFrame();
     const at = await nextFrame();
-    if (view.scale > 0) return at;
+    if (view.scale > 0 || isStopped) return at;
     await once(view, "resize");
   }
 }
 
-onAnswer((answer, at) => {
-  if (reading === null || at < reading.armedAt || view.scale === 0) return;
-  const { resolve } = reading;
-  reading = null;
-  resolve({ answer, at });
+function describe() {
+  return {
+    ...view.display,
+    device_pixel_ratio: devicePixelRatio,
+    viewport_width: innerWidth,
+    viewport_height: innerHeight,
+  };
+}
+
+function follow(window) {
+  if (order.follow(window, outbox.isEmpty)) reading?.end("moved");
+  showMayUndo(order.mayUndo);
+}
+
+async function haveBreak(name) {
+  await showCard(text(`${name}_title`), text(name));
+  breaks.restart();
+}
+
+// What the reader does
+
+const acts = {
+  undo(_, at) {
+    if (reading?.chosen) unchoose();
+    else if (reading?.isArmed(at) && order.mayUndo) reading.end("undo");
+  },
+  pause: () => haveBreak("pause"),
+  close: ({ value }) => closeCard(value),
+  "zoom-in": () => view.zoomTo(view.zoom + 1),
+  "zoom-out": () => view.zoomTo(view.zoom - 1),
+  "zoom-reset": () => view.zoomTo(1),
+  async problem() {
+    if (reading === null) return;
+    const { token } = order.present;
+    const kind = await askForProblem();
+    if (kind) outbox.add("problem", { token, kind });
+  },
+};
+
+onPress((button, at) => {
+  const { act, answer, asksConfidence, confidence } = button.dataset;
+  if (isStopped) return;
+  if (act) acts[act](button, at);
+  else if (!reading?.isArmed(at) || view.scale === 0) return;
+  else if (answer) choose(answer, at, asksConfidence !== undefined);
+  else reading.rate(Number(confidence));
 });
 
-view.addEventListener("resize", (event) => {
-  if (stopped || view.isEmpty) return;
+document.addEventListener("keydown", ({ key }) => {
+  if (key === "Escape" && !isCardOpen()) unchoose();
+});
+
+function choose(answer, at, asksConfidence) {
+  if (asksConfidence) showChoice(answer);
+  reading.choose(answer, at, asksConfidence);
+}
+
+function unchoose() {
+  reading?.unchoose();
+  showChoice(null);
+}
+
+followGestures(element("stage"), view, () => reading !== null && !isCardOpen());
+view.addEventListener("zoom", () => showZoom(view.zoom));
+
+// When the image is seen
+
+view.addEventListener("resize", ({ timeStamp }) => {
+  if (isStopped || view.isEmpty) return;
   sayWhetherItFits();
-  noteVisibility(event);
+  noteVisibility(timeStamp);
 });
-document.addEventListener("visibilitychange", noteVisibility);
+document.addEventListener("visibilitychange", ({ timeStamp }) => noteVisibility(timeStamp));
+cards.addEventListener("change", ({ timeStamp }) => noteVisibility(timeStamp));
+for (const type of ["keydown", "pointerdown", "pointermove", "wheel"]) {
+  const note = ({ timeStamp }) => reading?.note(timeStamp);
+  addEventListener(type, note, { capture: true, passive: true });
+}
 
-function noteVisibility({ timeStamp }) {
-  const isSeen = !document.hidden && view.scale > 0;
-  if (isSeen) reading?.clock.show(timeStamp);
-  else reading?.clock.hide(timeStamp);
+function noteVisibility(at) {
+  const isUncovered = !document.hidden && !isCardOpen();
+  view.cover(!isUncovered);
+  if (isUncovered && view.scale > 0) reading?.show(at);
+  else reading?.hide(at);
 }
 
 addEventListener("beforeunload", (event) => {
-  if (stopped || outbox.size === 0) return;
+  if (outbox?.isDurable ?? true) return;
   event.preventDefault();
   // Browsers from before 2024 ask only when this is set.
   event.returnValue = true;
 });
+startAnewWhenBack();
 
-/** Ends the reading calmly: what the server said, and the way back. */
+// What is said
+
+/** Ends the reading in this window calmly. */
 function stop(error) {
-  if (stopped) return;
-  stopped = true;
+  if (isStopped) return;
+  isStopped = true;
   reading = null;
   view.clear();
-  showSaving("");
-  say(error instanceof Refusal ? error.message : "Something went wrong. No saved answer is lost.");
-  element("leave").hidden = false;
-  element("leave").focus();
+  closeCard();
+  // Nothing is wanted here any more: the server knows the page where the reader is now.
+  if (error instanceof Refusal && !(error instanceof Closed)) location.replace("/reading");
+  showEnd(error instanceof Refusal ? error.message : text("failed"));
+}
+
+function stopIfClosed(error) {
+  if (error instanceof Closed) stop(error);
 }
 
 function sayNoConnection() {
-  if (!stopped && view.isEmpty) say("No connection. Trying again.");
+  if (!isStopped && view.isEmpty) say(text("no_connection"));
 }
 
 function sayWhetherItFits() {
-  say(view.scale > 0 ? "" : "Please enlarge the window: the image does not fit.");
+  say(view.scale > 0 ? "" : text("too_small"));
 }
 
-function say(message) {
-  element("message").textContent = message;
-  if (message) announce(message);
-}
-
-function showPosition(position) {
-  element("position").textContent = position;
-  announce(element("progress").textContent.trim());
-}
-
-function showSaving(state) {
-  element("saving").textContent = state;
-  if (state.startsWith("Not")) announce(state);
-}
-
-function announce(text) {
-  element("announcement").textContent = text;
+async function patiently(promise) {
+  const timer = setTimeout(() => !isStopped && say(text("moment")), PATIENCE_MS);
+  try {
+    return await promise;
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 function once(target, type) {

@@ -6,7 +6,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,13 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 from playwright.sync_api import Browser, Dialog, Page, expect
 
+from app.reading.domain import Choice
+from app.reading.pages import RoomPage
 from app.web.security import HEADERS
+from app.web.templating import html
 
 ROOT = Path(__file__).parents[2]
 SCALES = (1, 1.1, 1.25, 1.5, 1.75, 2)
@@ -58,38 +60,64 @@ def enlarged(pixels: Pixels, scale: int) -> Pixels:
 
 # A study server made of a list
 
+CHOICES = (Choice("non_tumour", "f", "No tumour"), Choice("tumour", "j", "Tumour"))
+AFTER = b"<!doctype html><html lang='en'><title>Next</title><h1>The next page</h1></html>"
 
-@dataclass(frozen=True)
-class Template:
-    """All that the readers' templates ask of `page`."""
 
-    title: str = "Breast tissue"
-    researcher: str = "Dr. Ada Lind, Example University"
-    minutes: int = 10
-    total: int = 80
-    question: str = "Is there tumour in this image?"
-    criterion: str = "Tumour: 5 or more tumour cells"
-    consent_version: str = "2026-01"
-    message: str = "You continued on another computer."
+def room(**changes: Any) -> RoomPage:
+    page = RoomPage(
+        title="Breast tissue",
+        part="reading",
+        question="Does this image show tumour?",
+        criterion="Tumour: 5 or more tumour cells. No tumour: no tumour cell.",
+        total=80,
+        choices=CHOICES,
+        confidence=False,
+        undo="one",
+        break_after_images=0,
+        break_after_minutes=0,
+        card=False,
+    )
+    return replace(page, **changes)
 
 
 @dataclass
 class Study:
-    """What the server would know, with a gate and a list of failures to make trouble with."""
+    """What the server would know, with a gate and a list of failures to make trouble with.
+
+    With `pairs` as well there are two images a presentation, and these are the right ones.
+    """
 
     images: list[Pixels]
+    pairs: list[Pixels] = field(default_factory=list)
     failures: list[int] = field(default_factory=list)
     attempts: list[str] = field(default_factory=list)
     stored: list[dict[str, Any]] = field(default_factory=list)
     gate: threading.Event = field(default_factory=threading.Event)
+    visits: int = 0
 
     def __post_init__(self) -> None:
         self.tokens = [f"{number:032x}" for number in range(1, len(self.images) + 1)]
         self.gate.set()
 
+    def page(self) -> RoomPage:
+        return room(total=len(self.tokens), part="pairs" if self.pairs else "reading")
+
     def window(self) -> dict[str, object]:
         done = len(self.stored)
-        return {"tokens": self.tokens[done : done + 3], "done": done, "total": len(self.tokens)}
+        tokens = self.tokens[done : done + 12]
+        return {
+            "tokens": tokens,
+            "attempts": [0] * len(tokens),
+            "undoable": {"token": self.tokens[done - 1], "attempt": 0} if done else None,
+            "done": done,
+            "total": len(self.tokens),
+            "feedback": None,
+        }
+
+    def arrive(self) -> dict[str, object]:
+        self.visits += 1
+        return self.window() | {"visit": f"visit {self.visits}", "queue": "queue"}
 
     def store(self, response: dict[str, Any]) -> tuple[int, dict[str, object]]:
         self.attempts.append(response["token"])
@@ -104,57 +132,61 @@ class Study:
         return [(response["token"], response["answer"]) for response in self.stored]
 
 
-def render(name: str) -> bytes:
-    environment = Environment(
-        loader=FileSystemLoader(ROOT / "templates"), undefined=StrictUndefined, autoescape=True
-    )
-    return environment.get_template(f"reader/{name}.html").render(page=Template()).encode()
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    study: Study
 
+    def do_GET(self) -> None:
+        match self.path.strip("/").split("/"):
+            case ["reading", "window"]:
+                self.answer_json(200, self.study.window())
+            case ["reading", "images", token]:
+                self.answer(
+                    200, "image/png", png(self.study.images[self.study.tokens.index(token)])
+                )
+            case ["reading", "images", token, "right"]:
+                self.answer(200, "image/png", png(self.study.pairs[self.study.tokens.index(token)]))
+            case ["reading", "room"]:
+                self.answer(200, "text/html", html("reader/room.html", self.study.page()).encode())
+            case ["reading"]:
+                self.answer(200, "text/html", AFTER)
+            case ["static", *parts]:
+                path = ROOT.joinpath("static", *parts)
+                self.answer(200, CONTENT_TYPES[path.suffix], path.read_bytes())
+            case _:
+                self.answer(404, "text/plain", b"")
 
-def handler_for(study: Study) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        match self.path:
+            case "/reading/arrive":
+                self.answer_json(200, self.study.arrive())
+            case "/reading/display":
+                self.answer_json(200, self.study.window())
+            case _ if self.headers["Plainsight-Visit"] != f"visit {self.study.visits}":
+                self.answer_json(403, {"message": "You continued elsewhere."})
+            case _:
+                self.answer_json(*self.study.store(json.loads(body)))
 
-        def do_GET(self) -> None:
-            match self.path.strip("/").split("/"):
-                case ["reading", "window"]:
-                    self.answer_json(200, study.window())
-                case ["reading", "images", token]:
-                    pixels = study.images[study.tokens.index(token)]
-                    self.answer(200, "image/png", png(pixels))
-                case ["reading", ("start" | "room" | "done" | "closed") as name]:
-                    self.answer(200, "text/html", render(name))
-                case ["static", *parts]:
-                    path = ROOT.joinpath("static", *parts)
-                    self.answer(200, CONTENT_TYPES[path.suffix], path.read_bytes())
-                case _:
-                    self.answer(404, "text/plain", b"")
+    def answer_json(self, status: int, content: dict[str, object]) -> None:
+        self.answer(status, "application/json", json.dumps(content).encode())
 
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            self.answer_json(*study.store(json.loads(body)))
+    def answer(self, status: int, content_type: str, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", content_type)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Cache-Control", "no-store")
+        self.send_header("Content-Security-Policy", HEADERS["Content-Security-Policy"])
+        self.end_headers()
+        self.wfile.write(body)
 
-        def answer_json(self, status: int, content: dict[str, object]) -> None:
-            self.answer(status, "application/json", json.dumps(content).encode())
-
-        def answer(self, status: int, content_type: str, body: bytes) -> None:
-            self.send_response(status)
-            self.send_header("Content-Type", content_type)
-            self.send_header("Content-Length", str(len(body)))
-            self.send_header("Cache-Control", "no-store")
-            self.send_header("Content-Security-Policy", HEADERS["Content-Security-Policy"])
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-            """The test's output is not a server log."""
-
-    return Handler
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        """The test's output is not a server log."""
 
 
 @contextmanager
 def serving(study: Study) -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler_for(study))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (Handler,), {"study": study}))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
@@ -180,8 +212,8 @@ def is_our_fault(complaint: str) -> bool:
 
 
 @contextmanager
-def visiting(browser: Browser, study: Study, name: str = "room") -> Iterator[Page]:
-    """Opens a reader's page, and fails if it calls another host or breaks the content policy."""
+def visiting(browser: Browser, study: Study, script: str = "") -> Iterator[Page]:
+    """Enters the reading room, and fails if it calls another host or breaks the content policy."""
     with serving(study) as address, browser.new_context(no_viewport=True) as context:
         requested: list[str] = []
         complaints: list[str] = []
@@ -190,7 +222,8 @@ def visiting(browser: Browser, study: Study, name: str = "room") -> Iterator[Pag
         page.on("request", lambda request: requested.append(request.url))
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))
-        page.goto(f"{address}/reading/{name}")
+        page.add_init_script(script)
+        page.goto(f"{address}/reading/room")
         yield page
         assert [url for url in requested if not url.startswith(address)] == []
         assert [text for text in complaints if is_our_fault(text)] == []
@@ -219,6 +252,27 @@ def resize(page: Page, width: int, height: int) -> None:
     session.send("Browser.setWindowBounds", {"windowId": window, "bounds": bounds})
     session.detach()
     page.wait_for_timeout(300)
+
+
+def kept(page: Page) -> list[dict[str, Any]]:
+    """Everything in all of the page's databases."""
+    records: list[dict[str, Any]] = page.evaluate(
+        """async () => {
+          const settled = (request) => new Promise((resolve, reject) => {
+            request.onsuccess = () => resolve(request.result);
+            request.onerror = () => reject(request.error);
+          });
+          const found = [];
+          for (const { name } of await indexedDB.databases()) {
+            const database = await settled(indexedDB.open(name));
+            for (const store of database.objectStoreNames)
+              found.push(...await settled(database.transaction(store).objectStore(store).getAll()));
+            database.close();
+          }
+          return found;
+        }"""
+    )
+    return records
 
 
 # What is on the screen
@@ -298,7 +352,7 @@ def test_every_pixel_of_the_file_is_on_the_screen(
             assert_exact(page, pixels)
             page.evaluate("document.querySelector('main').style.padding = ''")
             page.keyboard.press("f")
-        page.wait_for_url("**/reading/done")
+        page.wait_for_url("**/reading")
     for response, pixels in zip(study.stored, images, strict=True):
         assert response["device_pixel_ratio"] == pytest.approx(scale)
         assert response["display_width"] == response["scale"] * pixels.shape[1]
@@ -365,49 +419,32 @@ def test_the_next_image_is_shown_before_the_answer_is_stored(
     assert study.answers() == [(study.tokens[0], "tumour")]
 
 
-def test_at_most_three_answers_wait(enter: Callable[[Study], Page]) -> None:
-    study = Study([noise(seed) for seed in range(5)])
-    page = enter(study)
-    study.gate.clear()
-    for position, key in enumerate("fjf", start=1):
-        look_at(page, position)
-        page.keyboard.press(key)
-    expect(page.locator("#message")).to_contain_text("being saved")
-    page.keyboard.press("j")
-    study.gate.set()
-    look_at(page, 4)
-    expect(page.locator("#saving")).to_have_text("Saved")
-    assert [answer for _, answer in study.answers()] == ["non_tumour", "tumour", "non_tumour"]
-
-
 def test_a_failing_server_loses_and_doubles_nothing(enter: Callable[[Study], Page]) -> None:
     study = Study([noise(seed) for seed in range(4)], failures=[503, 503, 503])
     page = enter(study)
     for position, key in enumerate("fj", start=1):
         look_at(page, position)
         page.keyboard.press(key)
-    expect(page.locator("#saving")).to_have_text("Not saved yet, trying again")
+    expect(page.locator("#saving")).to_have_text("Offline - 2 answers kept on this computer")
     expect(page.locator("#saving")).to_have_text("Saved")
     assert study.answers() == [(study.tokens[0], "non_tumour"), (study.tokens[1], "tumour")]
     assert study.attempts == [study.tokens[0]] * 4 + [study.tokens[1]]
 
 
 def test_a_refusal_ends_the_reading_with_a_way_back(enter: Callable[[Study], Page]) -> None:
-    study = Study([noise(seed) for seed in range(4)], failures=[409])
+    study = Study([noise(seed) for seed in range(4)], failures=[403])
     page = enter(study)
     look_at(page, 1)
     page.keyboard.press("f")
     expect(page.locator("#message")).to_have_text("You continued elsewhere.")
-    expect(page.get_by_role("link", name="Back to the start page")).to_have_attribute(
-        "href", "/reading"
-    )
+    expect(page.get_by_role("link", name="Go on here")).to_have_attribute("href", "/reading")
     page.keyboard.press("j")
     page.wait_for_timeout(300)
     assert study.attempts == study.tokens[:1]
     assert len(np.unique(backing_store(page))) == 1
 
 
-def test_after_the_last_answer_is_stored_comes_the_thank_you(
+def test_after_the_last_answer_is_stored_comes_the_next_page(
     enter: Callable[[Study], Page],
 ) -> None:
     study = Study([noise(seed) for seed in range(5)])
@@ -415,29 +452,34 @@ def test_after_the_last_answer_is_stored_comes_the_thank_you(
     for position, answer in enumerate(["F", "J", "F", "J", "J"], start=1):
         look_at(page, position)
         page.get_by_role("button", name=answer).click()
-    page.wait_for_url("**/reading/done")
-    expect(page.get_by_role("heading")).to_have_text("Thank you")
+    page.wait_for_url("**/reading")
+    expect(page.get_by_role("heading")).to_have_text("The next page")
     assert [token for token, _ in study.answers()] == study.tokens
 
 
-def test_leaving_with_an_unsent_answer_is_warned_about(enter: Callable[[Study], Page]) -> None:
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_only_an_unsent_answer_that_the_browser_cannot_keep_is_warned_about(
+    browser: Browser, is_kept: bool
+) -> None:
     study = Study([noise(1), noise(2)])
-    page = enter(study)
     warnings: list[str] = []
 
     def stay(dialog: Dialog) -> None:
         warnings.append(dialog.type)
         dialog.dismiss()
 
-    page.on("dialog", stay)
-    look_at(page, 1)
-    study.gate.clear()
-    page.keyboard.press("f")
-    look_at(page, 2)
-    page.close(run_before_unload=True)
-    page.wait_for_timeout(500)
-    assert warnings == ["beforeunload"]
-    assert not page.is_closed()
+    with visiting(browser, study, "" if is_kept else "delete IDBFactory.prototype.open") as page:
+        page.on("dialog", stay)
+        look_at(page, 1)
+        study.gate.clear()
+        page.keyboard.press("f")
+        look_at(page, 2)
+        page.close(run_before_unload=True)
+        if is_kept:
+            page.wait_for_event("close")
+        else:
+            page.wait_for_timeout(500)
+        assert warnings == ([] if is_kept else ["beforeunload"])
 
 
 # Keys and time
@@ -504,7 +546,7 @@ def test_a_key_is_ignored_until_the_image_has_been_seen(enter: Callable[[Study],
     look_at(page, 2)
     assert study.attempts == study.tokens[:1]
     page.keyboard.press("j")
-    page.wait_for_url("**/reading/done")
+    page.wait_for_url("**/reading")
     assert study.stored[1]["reading_time_ms"] >= 150
 
 
@@ -519,6 +561,7 @@ def test_hidden_time_is_counted_apart(enter: Callable[[Study], Page]) -> None:
     page.evaluate(hide, True)
     page.wait_for_timeout(1500)
     page.evaluate(hide, False)
+    page.wait_for_timeout(200)
     started, ended = page.evaluate("[performance.timeOrigin, Date.now()]")
     page.keyboard.press("f")
     expect(page.locator("#saving")).to_have_text("Saved")
@@ -541,31 +584,30 @@ def test_the_page_is_the_same_for_every_image(enter: Callable[[Study], Page]) ->
             seen.add(page.content().replace(f">{position}<", "><").replace(f"e {position} o", ""))
         assert page.evaluate(
             "async () => [history.length, location.search + location.hash, document.title,"
-            " localStorage.length + sessionStorage.length, (await indexedDB.databases()).length,"
-            " (await caches.keys()).length]"
-        ) == [2, "", "Image reading", 0, 0, 0]
+            " localStorage.length + sessionStorage.length, (await caches.keys()).length]"
+        ) == [2, "", "Image reading", 0, 0]
+        assert kept(page) == []
         page.keyboard.press("f")
     assert len(seen) == 1
     assert not any(token in content for token in study.tokens for content in seen)
 
 
-@pytest.mark.parametrize(("has_touch", "may_begin"), [(True, False), (False, True)])
-def test_a_telephone_is_politely_refused_and_a_zoomed_page_is_not(
-    browser: Browser, has_touch: bool, may_begin: bool
-) -> None:
-    with (
-        serving(Study([])) as address,
-        browser.new_context(viewport={"width": 390, "height": 800}, has_touch=has_touch) as context,
-    ):
-        page = context.new_page()
-        page.goto(f"{address}/reading/start")
-        expect(page.get_by_text("Please open this link on a computer")).to_be_visible()
-        expect(page.get_by_role("button", name="Begin")).to_be_visible(visible=may_begin)
+def test_the_browser_keeps_what_is_unsent_and_nothing_else(enter: Callable[[Study], Page]) -> None:
+    study = Study([noise(seed) for seed in range(4)])
+    page = enter(study)
+    look_at(page, 1)
+    study.gate.clear()
+    page.keyboard.press("f")
+    look_at(page, 2)
+    [record] = kept(page)
+    assert (record["queue"], record["kind"]) == ("queue", "response")
+    study.gate.set()
+    expect(page.locator("#saving")).to_have_text("Saved")
+    assert [record["body"]] == study.stored
+    assert kept(page) == []
 
 
-@pytest.mark.parametrize("name", ["start", "room", "done", "closed"])
-def test_axe_finds_nothing(browser: Browser, name: str) -> None:
-    with visiting(browser, Study([tissue(1)]), name) as page:
-        if name == "room":
-            look_at(page, 1)
-        assert Axe().run(page).response["violations"] == []
+def test_axe_finds_nothing(enter: Callable[[Study], Page]) -> None:
+    page = enter(Study([tissue(1)]))
+    look_at(page, 1)
+    assert Axe().run(page).response["violations"] == []
