@@ -17,6 +17,7 @@ from app.reading.pages import (
     CheckPage,
     DonePage,
     LaterPage,
+    PairsPage,
     PhonePage,
     QuestionsPage,
     RoomPage,
@@ -171,6 +172,19 @@ def test_days_are_written_as_the_language_does() -> None:
     page = LaterPage("Tissue images", 2, when)
     assert "Your second part opens on 7 December" in html("reader/later.html", page)
     assert "Ihr zweiter Teil öffnet am 7. Dezember" in html("reader/later.html", page, "de")
+
+
+@pytest.mark.parametrize(
+    ("language", "one", "many"),
+    [("en", "about 1 minute<", "about 2 minutes<"), ("de", "etwa 1 Minute<", "etwa 2 Minuten<")],
+)
+def test_one_and_many_are_told_apart(language: str, one: str, many: str) -> None:
+    def shown(minutes: int) -> str:
+        page = PairsPage("Tissue images", "choice", 3 - minutes, minutes, start_page().choices)
+        return re.sub(r"\s+<", "<", html("reader/pairs.html", page, language))
+
+    assert one in shown(1)
+    assert many in shown(2)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
