@@ -17,7 +17,7 @@ OUT ?= run
 ENGINE ?= local
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo reproduce test check format migration constraints texts screenshots
+.PHONY: help setup demo reproduce test check format migration constraints texts pictures screenshots
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -75,6 +75,10 @@ constraints: ## renew constraints.txt with the newest versions that fit
 
 texts: $(VENV)/developer ## bring the catalogues of app/locale up to date with the sentences in the sources
 	@$(BIN)/python tools/texts.py
+
+pictures: $(VENV)/developer ## every page of a reader in all themes, languages and two sizes, into build/pictures
+	@mkdir -p build/pictures
+	@PLAINSIGHT_SCREENSHOTS=build/pictures $(BIN)/python -m pytest -q tests/browser/test_reader_pages.py -k every_page
 
 screenshots: $(VENV)/developer ## take the pictures of docs/images anew
 	@PLAINSIGHT_SCREENSHOTS=docs/images $(BIN)/python -m pytest -q tests/browser/test_whole_study.py
