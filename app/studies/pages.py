@@ -1,13 +1,15 @@
 """What the study pages show; before unblinding, nothing by arm."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from app.storage.models import Batch, Study
-from app.studies.domain import QUESTION, is_key_open
-from app.studies.service import Progress, design_of
-from app.vocabulary import StudyState
+from app.studies.domain import Design, is_key_open
+from app.studies.forms import StudyForm
+from app.studies.monitor import Progress, Reported
+from app.studies.service import design_of, design_of_study
+from app.vocabulary import PairTask, Part, Problem, StudyState, Undo
 
 NEXT_ACTION = {
     StudyState.DRAFT: "Invite readers",
@@ -43,19 +45,44 @@ class BatchChoice:
     id: int
     name: str
     cases: int
+    conditions: str
 
 
 @dataclass(frozen=True)
 class NewStudyPage:
     batches: Sequence[BatchChoice]
+    form: StudyForm = field(default_factory=StudyForm)
     problem: str = ""
-    internal_title: str = ""
-    public_title: str = ""
-    question: str = QUESTION
-    sets: int = 2
-    minimum_gap: str = ""
-    batch: int = 0
     title: str = "New study"
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One line of the design."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True)
+class ReaderRow:
+    """`link` says how long the personal link is good."""
+
+    label: str
+    done: int
+    began_at: datetime | None
+    finished_at: datetime | None
+    link: str
+    may_revoke: bool
+
+
+@dataclass(frozen=True)
+class ProblemRow:
+    reader: str
+    part: str
+    token: str
+    kind: str
+    at: datetime
 
 
 @dataclass(frozen=True)
@@ -64,19 +91,14 @@ class StudyPage:
 
     title: str
     id: int
-    public_title: str
     state: str
     is_demo: bool
-    question: str
-    criterion: str
     batch_id: int
     batch: str
-    cases: int
-    sets: int
-    minimum_gap: int
     presentations: int
-    minutes: int
-    readers: Sequence[Progress]
+    facts: Sequence[Fact]
+    readers: Sequence[ReaderRow]
+    problems: Sequence[ProblemRow]
     created_at: datetime
     may_invite: bool
     may_lock: bool
@@ -104,27 +126,38 @@ def studies_page(studies: Sequence[Study], batches: Sequence[Batch]) -> StudiesP
 
 
 def batch_choices(batches: Sequence[Batch]) -> list[BatchChoice]:
-    return [BatchChoice(batch.id, batch.name, len(batch.cases)) for batch in batches]
+    return [
+        BatchChoice(
+            batch.id,
+            batch.name,
+            len(batch.cases),
+            ", ".join(condition.name for condition in batch.conditions),
+        )
+        for batch in batches
+    ]
 
 
-def study_page(study: Study, readers: Sequence[Progress], problem: str = "") -> StudyPage:
-    design = design_of(study.stimuli, study.sets)
+def study_page(
+    study: Study,
+    readers: Sequence[Progress],
+    problems: Sequence[Reported],
+    now: datetime,
+    problem: str = "",
+) -> StudyPage:
     return StudyPage(
         title=study.internal_title,
         id=study.id,
-        public_title=study.public_title,
         state=study.state,
         is_demo=study.is_demo,
-        question=study.question,
-        criterion=study.criterion,
         batch_id=study.batch_id,
         batch=study.batch.name,
-        cases=design.cases,
-        sets=study.sets,
-        minimum_gap=study.minimum_gap,
-        presentations=design.presentations,
-        minutes=design.minutes,
-        readers=readers,
+        presentations=design_of(study.stimuli, study.sets).presentations,
+        facts=facts_of(study),
+        readers=[reader_row(reader, now) for reader in readers],
+        problems=[
+            ProblemRow(each.reader, PARTS[each.part], each.token, PROBLEMS[each.kind], each.at)
+            for each in problems
+        ],
         created_at=study.created_at,
         may_invite=study.state in {StudyState.DRAFT, StudyState.READY, StudyState.READING},
         may_lock=study.state in {StudyState.READY, StudyState.READING},
@@ -132,3 +165,101 @@ def study_page(study: Study, readers: Sequence[Progress], problem: str = "") -> 
         may_see_results=is_key_open(study.state, study.is_demo),
         problem=problem,
     )
+
+
+PARTS = {Part.PRACTICE: "Practice", Part.READING: "Reading", Part.PAIRS: "Pairs"}
+PROBLEMS = {
+    Problem.NOT_SHOWN: "The image is not shown",
+    Problem.UNCLEAR: "The image is unclear",
+    Problem.OTHER: "Something else",
+}
+UNDO = {
+    Undo.NONE: "an answer is final",
+    Undo.ONE: "the last answer can be taken back",
+    Undo.ALL: "answers can be taken back one after another",
+}
+PAIR_TASKS = {
+    PairTask.CHOICE: "which of two images was altered",
+    PairTask.COMPARE: "whether two images are the same or different",
+}
+
+
+def reader_row(reader: Progress, now: datetime) -> ReaderRow:
+    return ReaderRow(
+        reader.label,
+        reader.done,
+        reader.began_at,
+        reader.finished_at,
+        link_text(reader, now),
+        reader.revoked_at is None,
+    )
+
+
+def link_text(reader: Progress, now: datetime) -> str:
+    if reader.revoked_at is not None:
+        return "withdrawn"
+    if reader.expires_at is None:
+        return "open"
+    until = f"{reader.expires_at:%Y-%m-%d %H:%M} UTC"
+    return f"expired {until}" if reader.expires_at <= now else f"until {until}"
+
+
+def facts_of(study: Study) -> list[Fact]:
+    design = design_of_study(study)
+    facts = {
+        "Title for readers": study.public_title,
+        "Question": study.question,
+        "Criterion": study.criterion,
+        "A reader sees": shown_text(study, design),
+        "Minimum gap": f"{study.minimum_gap} presentations between two showings of one case",
+        "Answers": answers_text(study),
+        "Undo": UNDO[study.undo],
+        "Sittings": sittings_text(study),
+        "Breaks": breaks_text(study),
+        "Practice": practice_text(study, design),
+        "Pairs": pairs_text(study, design),
+    }
+    return [Fact(name, value) for name, value in facts.items()]
+
+
+def shown_text(study: Study, design: Design) -> str:
+    masked = ", each in one of its flips and rotations" if study.masking else ""
+    return (
+        f"{design.presentations} images{masked}: {design.cases} cases, {study.sets} sets; "
+        f"about {design.minutes} minutes in all"
+    )
+
+
+def answers_text(study: Study) -> str:
+    also = {
+        "1 to 4 tumour cells": study.few_cells,
+        "cannot assess": study.cannot_assess,
+        "and how sure, 1 to 5": study.confidence,
+    }
+    return ", ".join(["tumour", "no tumour", *(text for text, asked in also.items() if asked)])
+
+
+def sittings_text(study: Study) -> str:
+    if study.waves == 1:
+        return "one"
+    return f"{study.waves}, at least {study.washout_days} days apart"
+
+
+def breaks_text(study: Study) -> str:
+    after = {"images": study.break_after_images, "minutes": study.break_after_minutes}
+    offered = [f"{number} {what}" for what, number in after.items() if number]
+    return f"offered after {' or '.join(offered)}" if offered else "none offered"
+
+
+def practice_text(study: Study, design: Design) -> str:
+    if not design.practice:
+        return "none"
+    told = "the right answer is told" if study.feedback else "the right answer is not told"
+    return f"{design.practice} images of cases that are not read; {told}"
+
+
+def pairs_text(study: Study, design: Design) -> str:
+    if study.pair_task is None:
+        return "none"
+    unsure = ", with “not sure”" if study.not_sure else ""
+    return f"{design.pairs} after reading: {PAIR_TASKS[study.pair_task]}{unsure}"

@@ -4,26 +4,27 @@ from typing import Annotated
 
 from fastapi import APIRouter, Form
 from fastapi.responses import RedirectResponse, Response
+from sqlalchemy.orm import Session
 
 from app.batches.service import find_batch, list_batches
 from app.errors import Conflict, Invalid, NotFound
+from app.storage.models import Study
 from app.storage.session import DatabaseDep, ReadingDep, WritingDep
-from app.studies.pages import NewStudyPage, batch_choices, studies_page, study_page
+from app.studies.forms import StudyForm
+from app.studies.monitor import progress, reported_problems
+from app.studies.pages import NewStudyPage, StudyPage, batch_choices, studies_page, study_page
 from app.studies.service import (
-    NewStudy,
     create_study,
     find_study,
     list_studies,
     lock_study,
-    progress,
     unblind_study,
 )
-from app.web.fields import LARGEST, WITHOUT_ZERO_BYTE, RowNumber
+from app.web.fields import WITHOUT_ZERO_BYTE, RowNumber
 from app.web.identity import ResearcherDep, now
 from app.web.templating import render
 
 router = APIRouter()
-Title = Annotated[str, Form(max_length=200, pattern=WITHOUT_ZERO_BYTE)]
 Text = Annotated[str, Form(max_length=300, pattern=WITHOUT_ZERO_BYTE)]
 
 
@@ -41,50 +42,32 @@ def new_study_page(_researcher: ResearcherDep, session: ReadingDep) -> Response:
 
 @router.post("/studies")
 def create(
-    researcher: ResearcherDep,
-    database: DatabaseDep,
-    batch: Annotated[int, Form(ge=1, le=LARGEST)],
-    internal_title: Title,
-    public_title: Title,
-    question: Text,
-    sets: Annotated[int, Form(ge=1, le=10)],
-    minimum_gap: Annotated[str, Form(max_length=6)] = "",
+    researcher: ResearcherDep, database: DatabaseDep, form: Annotated[StudyForm, Form()]
 ) -> Response:
     """A design that is not possible comes back with its form filled in."""
     try:
         with database.writing() as session:
-            new = NewStudy(
-                internal_title, public_title, sets, question, minimum_gap=gap(minimum_gap)
-            )
-            study = create_study(session, researcher, find_batch(session, batch), new, now())
+            batch = find_batch(session, form.batch_number)
+            practice = form.practice_batch_number
+            new = form.new_study(find_batch(session, practice) if practice else None)
+            study = create_study(session, researcher, batch, new, now())
             return RedirectResponse(f"/studies/{study.id}", 303)
     except (Invalid, Conflict, NotFound) as refusal:
         with database.reading() as session:
-            page = NewStudyPage(
-                batch_choices(list_batches(session)),
-                str(refusal),
-                internal_title,
-                public_title,
-                question,
-                sets,
-                minimum_gap,
-                batch,
-            )
+            page = NewStudyPage(batch_choices(list_batches(session)), form, str(refusal))
         return render("researcher/new_study.html", page, status=refusal.status)
 
 
-def gap(text: str) -> int | None:
-    if not text.strip():
-        return None
-    if not text.strip().isdecimal():
-        raise Invalid("The minimum gap is a whole number of presentations, or empty.")
-    return int(text)
+def page_of(session: Session, study: Study, problem: str = "") -> StudyPage:
+    return study_page(
+        study, progress(session, study), reported_problems(session, study), now(), problem
+    )
 
 
 @router.get("/studies/{study_id}")
 def study(study_id: RowNumber, researcher: ResearcherDep, session: ReadingDep) -> Response:
     found = find_study(session, study_id, researcher)
-    return render("researcher/study.html", study_page(found, progress(session, found)))
+    return render("researcher/study.html", page_of(session, found))
 
 
 @router.post("/studies/{study_id}/lock")
@@ -101,7 +84,7 @@ def unblind(
     found = find_study(session, study_id, researcher)
     if typed.strip() != found.internal_title:
         problem = "What you typed is not the title of this study; nothing was unblinded."
-        page = study_page(found, progress(session, found), problem)
+        page = page_of(session, found, problem)
         return render("researcher/study.html", page, status=Invalid.status)
     unblind_study(session, found, researcher.email, now())
     return RedirectResponse(f"/studies/{study_id}/results", 303)

@@ -17,8 +17,6 @@ from app.storage.models import (
     Case,
     Condition,
     Event,
-    Presentation,
-    Reader,
     Researcher,
     Response,
     Stimulus,
@@ -271,31 +269,6 @@ def list_studies(session: Session, researcher: Researcher | None = None) -> list
     if researcher is not None:
         query = query.where(Study.researcher_id == researcher.id)
     return list(session.scalars(query))
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far one reader has come; nothing by arm."""
-
-    label: str
-    began_at: datetime | None
-    finished_at: datetime | None
-    done: int
-
-
-def progress(session: Session, study: Study) -> list[Progress]:
-    """Of what counts for the results: practice and pairs are apart."""
-    done = (
-        standing(select(func.count()).select_from(Response).join(Presentation))
-        .where(Presentation.reader_id == Reader.id, Presentation.part == Part.READING)
-        .scalar_subquery()
-    )
-    rows = session.execute(
-        select(Reader.label, Reader.began_at, Reader.finished_at, done)
-        .where(Reader.study_id == study.id)
-        .order_by(Reader.id)
-    )
-    return [Progress(*row) for row in rows]
 
 
 Query = TypeVar("Query", bound=Select[Any])

@@ -32,9 +32,9 @@ class Row:
     owner: int | str
     other: int | str
     data: dict[str, str] | None = None
+    json: str = ""  # the name of what is sent
 
 
-ANSWER = "an answer to the first image"
 TABLE = [
     # Open to all
     Row("GET /", 303, 303, 303, 303),
@@ -53,17 +53,35 @@ TABLE = [
     # The researcher whose study it is
     Row("GET /studies/{study_id}", SIGN_IN, SIGN_IN, 200, 404),
     Row("POST /studies/{study_id}/readers", SIGN_IN, SIGN_IN, 200, 404),
-    # The reader
+    Row("POST /studies/{study_id}/readers/{label}/reissue", SIGN_IN, SIGN_IN, 200, 404),
+    # The reader; each step has its page, and leads elsewhere when it is not the step
     Row("GET /reading", 403, 303, 403, 403),
+    Row("GET /reading/language/{code}", 303, 303, 303, 303),
+    Row("GET /reading/welcome", 403, 200, 403, 403),
     Row("POST /reading/begin", 403, 303, 403, 403, {"consent": CONSENT_VERSION}),
+    Row("GET /reading/check", 403, 303, 403, 403),
+    Row("POST /reading/check", 403, 200, 403, 403, json="check"),
+    Row("GET /reading/check/saved", 403, 200, 403, 403),
     Row("GET /reading/room", 403, 200, 403, 403),
+    Row("GET /reading/later", 403, 303, 403, 403),
+    Row("GET /reading/questions", 403, 303, 403, 403),
+    Row("POST /reading/questions", 403, 303, 403, 403),
+    Row("GET /reading/pairs", 403, 303, 403, 403),
+    Row("POST /reading/pairs", 403, 303, 403, 403),
+    Row("GET /reading/done", 403, 303, 403, 403),
+    # The reader, in the one place where they read
     Row("GET /reading/window", 403, 200, 403, 403),
     Row("GET /reading/images/{token}", 403, 200, 403, 403),
-    Row("POST /reading/responses", 403, 200, 403, 403, {"json": ANSWER}),
-    Row("GET /reading/done", 403, 303, 403, 403),
+    Row("GET /reading/images/{token}/right", 403, 404, 403, 403),
+    Row("POST /reading/display", 403, 200, 403, 403, json="display"),
+    Row("POST /reading/problems", 403, 200, 403, 403, json="problem"),
+    Row("POST /reading/responses", 403, 200, 403, 403, json="answer"),
+    Row("POST /reading/undo", 403, 200, 403, 403, json="undo"),
+    Row("POST /reading/arrive", 403, 200, 403, 403),
     # Whoever has a personal link
     Row("GET /r/{token}", 303, 303, 303, 303),
     # What changes the study, in the order in which it is possible
+    Row("POST /studies/{study_id}/readers/{label}/revoke", SIGN_IN, SIGN_IN, 303, 404),
     Row("POST /studies/{study_id}/lock", SIGN_IN, SIGN_IN, 303, 404),
     Row("POST /studies/{study_id}/unblind", SIGN_IN, SIGN_IN, 303, 404, {"typed": "Linf 2"}),
     Row("GET /studies/{study_id}/results", SIGN_IN, SIGN_IN, 200, 404),
@@ -110,19 +128,21 @@ def test_no_route_blocks_the_event_loop(app: FastAPI) -> None:
 
 
 @pytest.fixture
-def arrive(
+def come(
     browser: Callable[[], TestClient],
     ready: Callable[..., Any],
     begin: Callable[[TestClient, str], None],
     office: Callable[..., TestClient],
     employ: Callable[[str], str],
     answer: Callable[..., Any],
+    check_record: dict[str, Any],
+    display_record: dict[str, Any],
     database: Database,
 ) -> Callable[[str], tuple[TestClient, dict[str, Any]]]:
-    """`arrive(role)`: a browser in that role, and what there is to ask for."""
+    """`come(role)`: a browser in that role, and what there is to ask for and to send."""
 
-    def come(role: str) -> tuple[TestClient, dict[str, Any]]:
-        made = ready(readers=2)
+    def prepare(role: str) -> tuple[TestClient, dict[str, Any]]:
+        made = ready(readers=3)
         reader = browser()
         begin(reader, made.links[0])
         token = reader.get("/reading/window").json()["tokens"][0]
@@ -140,34 +160,38 @@ def arrive(
             "{stimulus_id}": stimulus,
             "/r/{token}": f"/r/{made.links[1].rpartition('/')[2]}",
             "{token}": token,
+            "{label}": "R03",
+            "{code}": "en",
             "/static": "/static/plainsight.css",
-            ANSWER: answer(token),
+            "answer": answer(token),
+            "undo": {"token": token, "attempt": 0},
+            "problem": {"token": token, "kind": "unclear"},
+            "check": check_record,
+            "display": display_record,
         }
         return visitors[role](), things
 
-    return come
+    return prepare
 
 
 def ask(visitor: TestClient, row: Row, things: dict[str, Any]) -> int | str:
     method, path = row.route.split()
     for name, value in things.items():
-        path = path.replace(name, str(value))
-    data = row.data or {}
-    if "json" in data:
-        response = visitor.request(method, path, json=things[ANSWER])
-    else:
-        response = (
-            visitor.request(method, path, data=data) if data else visitor.request(method, path)
-        )
+        if not name.isalpha():
+            path = path.replace(name, str(value))
+    sent: dict[str, Any] = {"json": things[row.json]} if row.json else {}
+    if row.data:
+        sent["data"] = row.data
+    response = visitor.request(method, path, **sent)
     is_sign_in = response.headers.get("location", "").startswith("/sign-in?")
     return SIGN_IN if is_sign_in else response.status_code
 
 
 @pytest.mark.parametrize("role", ROLES)
 def test_each_role_is_answered_as_the_table_says(
-    role: str, arrive: Callable[[str], tuple[TestClient, dict[str, Any]]]
+    role: str, come: Callable[[str], tuple[TestClient, dict[str, Any]]]
 ) -> None:
-    visitor, things = arrive(role)
+    visitor, things = come(role)
     answered = {row.route: ask(visitor, row, things) for row in TABLE}
     assert answered == {row.route: getattr(row, role) for row in TABLE}
 

@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import httpx2
@@ -13,9 +14,16 @@ import uvicorn
 from sqlalchemy import text
 
 from app.main import create_app
-from app.readers.service import CONSENT_VERSION, arrive, reader_at
-from app.reading.routes import READER_COOKIE
-from app.reading.service import begin, window
+from app.readers.domain import CheckRecord
+from app.readers.service import (
+    CONSENT_VERSION,
+    Consent,
+    note_check,
+    reader_of_link,
+    take_place,
+)
+from app.reading.service import begin, room_of, window
+from app.reading.visitor import READER_COOKIE, VISIT_HEADER
 from app.settings import Settings
 from app.storage.session import Database
 from app.web.identity import now
@@ -57,8 +65,10 @@ def ask(address: str) -> Iterator[Callable[..., Callable[[], int]]]:
     limits = httpx2.Limits(max_connections=None)
     with httpx2.Client(base_url=address, limits=limits, timeout=25) as client:
 
-        def prepare(method: str, path: str, place: str = "", **what: Any) -> Callable[[], int]:
-            headers = {"cookie": f"{READER_COOKIE}={place}"}
+        def prepare(
+            method: str, path: str, link: str = "", visit: str = "", **what: Any
+        ) -> Callable[[], int]:
+            headers = {"cookie": f"{READER_COOKIE}={link}", VISIT_HEADER: visit}
 
             def call() -> int:
                 try:
@@ -71,30 +81,44 @@ def ask(address: str) -> Iterator[Callable[..., Callable[[], int]]]:
         yield prepare
 
 
+@dataclass(frozen=True)
+class Place:
+    """The link's token, the visit, and the token of the first image."""
+
+    link: str
+    visit: str
+    token: str
+
+
 @pytest.fixture
-def places(ready: Callable[..., Any], database: Database) -> list[tuple[str, str]]:
-    """For each of many readers who have begun: their place, and the token of the first image."""
+def places(
+    ready: Callable[..., Any], check_record: dict[str, Any], database: Database
+) -> list[Place]:
+    """Of many readers who are in the room."""
     links = ready(readers=AT_ONCE, cases=2, sets=1).links
+    consent = Consent(CONSENT_VERSION, "en", "0" * 64)
     begun = []
     with database.writing() as session:
-        for link in links:
-            place = arrive(session, link.rpartition("/")[2])
-            session.flush()
-            reader = reader_at(session, place)
-            begin(session, reader, CONSENT_VERSION, now())
-            begun.append((place, window(session, reader).tokens[0]))
+        for link in (each.rpartition("/")[2] for each in links):
+            reader = reader_of_link(session, link)
+            begin(session, reader, consent, now())
+            note_check(session, reader, CheckRecord.model_validate(check_record), now())
+            visit = take_place(reader)
+            [first, *_] = window(session, reader, room_of(session, reader, now())).tokens
+            begun.append(Place(link, visit, first))
     return begun
 
 
 def test_many_readers_answer_and_look_at_the_same_moment(
     ask: Callable[..., Callable[[], int]],
-    places: list[tuple[str, str]],
+    places: list[Place],
     answer: Callable[..., Any],
     database: Database,
 ) -> None:
-    gets = [ask("GET", f"/reading/images/{token}", place) for place, token in places]
+    gets = [ask("GET", f"/reading/images/{each.token}", each.link, each.visit) for each in places]
     posts = [
-        ask("POST", "/reading/responses", place, json=answer(token)) for place, token in places
+        ask("POST", "/reading/responses", each.link, each.visit, json=answer(each.token))
+        for each in places
     ]
     assert all_at_once(gets) == {200: AT_ONCE}
     assert all_at_once(posts) == {200: AT_ONCE}

@@ -10,18 +10,20 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from fastapi.testclient import TestClient
+from PIL import Image
 from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 
 from app.batches.service import find_batch, import_batch
 from app.errors import Conflict, Invalid, NotAllowed
-from app.readers.service import CONSENT_VERSION, invite
+from app.readers.service import CONSENT_VERSION, Consent, invite
 from app.reading.service import begin as begin_reading
 from app.researchers.service import add_researcher
 from app.storage.images import ImageStore
-from app.storage.models import Event, Reader, Study
+from app.storage.models import Event, Reader, Stimulus, Study
 from app.storage.session import Database
 from app.studies.domain import REVEALING, refuse_revealing
 from app.studies.service import (
@@ -32,12 +34,13 @@ from app.studies.service import (
     lock_study,
     unblind_study,
 )
-from app.vocabulary import StudyState
+from app.vocabulary import PairTask, Part, StudyState, Undo
 from app.web.identity import now
 
 Browser = Callable[[], TestClient]
 Office = Callable[..., TestClient]
 Ready = Callable[..., Any]
+CONSENT = Consent(CONSENT_VERSION, "en", "0" * 64)
 SEALED = ["results", "presentations.csv", "export.zip"]
 STATES = list(StudyState)
 PAUSE_S = 0.3
@@ -297,9 +300,28 @@ def create(database: Database, batch: int, **new: Any) -> tuple[int, int, int]:
         return study.id, design_of(study.stimuli, study.sets).cases, len(study.stimuli)
 
 
-def test_an_impossible_design_is_refused_with_a_reason(office: Office, ready: Ready) -> None:
+def test_an_impossible_design_is_refused_with_its_form_filled_in(
+    office: Office, ready: Ready
+) -> None:
     batch, desk = ready().batch, office()
     designs: list[tuple[dict[str, Any], int]] = [
+        ({"batch": ""}, 422),
+        ({"batch": "one"}, 422),
+        ({"cases": "1"}, 422),
+        ({"cases": "5"}, 422),
+        ({"cases": "9" * 10}, 422),
+        ({"conditions": "linf-3"}, 422),
+        ({"waves": "3"}, 422),
+        ({"waves": "0"}, 422),
+        ({"waves": "-1"}, 422),
+        ({"washout_days": "366"}, 422),
+        ({"practice": "1"}, 422),
+        ({"practice": "1001"}, 422),
+        ({"practice": "\u0661"}, 422),
+        ({"practice_batch": "99"}, 404),
+        ({"break_after_images": "many"}, 422),
+        ({"break_after_minutes": "1.5"}, 422),
+        ({"pair_task": "choice", "pair_conditions": "linf-3"}, 422),
         ({"sets": 0}, 422),
         ({"sets": 11}, 422),
         ({"public_title": " "}, 422),
@@ -314,7 +336,283 @@ def test_an_impossible_design_is_refused_with_a_reason(office: Office, ready: Re
     for changes, status in designs:
         response = desk.post("/studies", data={**form(batch), **changes})
         assert response.status_code == status, changes
+        assert 'role="alert"' in response.text, changes
+        assert 'value="Tissue images"' in response.text or "public_title" in changes
         assert desk.get("/studies").text.count('class="card"') == 1
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("undo", "some"), ("pair_task", "triangle"), ("masking", "perhaps"), ("sets", "9" * 11)],
+)
+def test_what_the_form_cannot_send_is_refused(
+    field: str, value: str, office: Office, ready: Ready
+) -> None:
+    batch, desk = ready().batch, office()
+    refused = desk.post("/studies", data=form(batch, **{field: value}))
+    assert (refused.status_code, field in refused.text) == (422, True)
+
+
+def choices_on(html: str) -> dict[str, str]:
+    """The form as a browser would send it again: what is ticked, typed and chosen."""
+    typed = {
+        name: value
+        for tag in re.findall(r"<input[^>]*>", html)
+        if 'type="checkbox"' not in tag or re.search(r"\bchecked\b", tag)
+        for name in re.findall(r'name="(\w+)"', tag)
+        for value in re.findall(r'value="([^"]*)"', tag) or ["on"]
+    }
+    chosen = {
+        name: value
+        for name, options in re.findall(
+            r'<select[^>]*name="(\w+)"[^>]*>(.*?)</select>', html, re.DOTALL
+        )
+        for value in re.findall(r'<option value="(\w*)"\s+selected', options)
+    }
+    return typed | chosen
+
+
+def test_every_choice_of_a_design_is_in_the_form_and_comes_back_with_an_error(
+    office: Office, ready: Ready, database: Database
+) -> None:
+    batch, desk = ready(cases=6, conditions=3).batch, office()
+    design = form(
+        batch,
+        criterion="Five or more cells",
+        cases="4",
+        conditions="linf-2, linf-6",
+        minimum_gap="3",
+        masking="on",
+        is_demo="on",
+        confidence="on",
+        few_cells="on",
+        cannot_assess="on",
+        undo="all",
+        waves="2",
+        washout_days="7",
+        break_after_images="0",
+        break_after_minutes="15",
+        practice="2",
+        practice_batch=str(batch),
+        feedback="on",
+        pair_task="same_different",
+        pair_conditions="linf-4",
+        not_sure="on",
+    )
+    wrong = desk.post("/studies", data={**design, "minimum_gap": "99"})
+    assert wrong.status_code == 422
+    assert choices_on(wrong.text) == {k: str(v) for k, v in {**design, "minimum_gap": "99"}.items()}
+    made = desk.post("/studies", data=design).headers["location"]
+    with database.reading() as session:
+        study = find_study(session, int(made.rpartition("/")[2]))
+        assert (study.criterion, study.minimum_gap, study.undo) == (
+            "Five or more cells",
+            3,
+            Undo.ALL,
+        )
+        assert (study.waves, study.washout_days, study.pair_task) == (2, 7, PairTask.COMPARE)
+        assert (study.break_after_images, study.break_after_minutes) == (0, 15)
+        ticked = ("masking", "is_demo", "confidence", "few_cells", "cannot_assess", "feedback")
+        assert all(getattr(study, name) for name in (*ticked, "not_sure"))
+        shown = [len(study.stimuli_of(part)) for part in (Part.PRACTICE, Part.READING, Part.PAIRS)]
+        assert shown == [2, 12, 8]
+    page = " ".join(desk.get(made).text.split())
+    for fact in (
+        "24 images, each in one of its flips and rotations: 4 cases, 2 sets; about 5 minutes",
+        "tumour, no tumour, 1 to 4 tumour cells, cannot assess, and how sure, 1 to 5",
+        "answers can be taken back one after another",
+        "2, at least 7 days apart",
+        "offered after 15 minutes",
+        "2 images of cases that are not read; the right answer is told",
+        "8 after reading: whether two images are the same or different, with “not sure”",
+    ):
+        assert fact in page, fact
+
+
+def test_an_empty_form_has_the_usual_values(office: Office, ready: Ready) -> None:
+    ready()
+    shown = choices_on(office().get("/studies/new").text)
+    expected = {"sets": "2", "undo": "one", "waves": "1", "washout_days": "14", "practice": "0"}
+    assert {name: shown[name] for name in expected} == expected
+    assert (shown["break_after_images"], shown["break_after_minutes"]) == ("40", "20")
+    assert "masking" not in shown
+
+
+def link_on(page: str) -> str:
+    [link, *_] = re.findall(r"/r/[0-9a-f]{32}", page)
+    return str(link)
+
+
+def reader_line(page: str, label: str) -> str:
+    [line] = [row for row in re.findall(r"<tr>.*?</tr>", page, re.DOTALL) if f"{label}</th>" in row]
+    return " ".join(re.sub(r"<[^>]*>", " ", line).split())
+
+
+def test_a_link_is_withdrawn_and_made_anew_on_the_study_page(
+    office: Office, browser: Browser, ready: Ready, database: Database
+) -> None:
+    made, desk = ready(readers=2), office()
+    study = f"/studies/{made.study}"
+    assert "open" in reader_line(desk.get(study).text, "R01")
+    withdrawn = desk.post(f"{study}/readers/R01/revoke")
+    assert withdrawn.headers["location"] == study
+    page = desk.get(study).text
+    assert "withdrawn" in reader_line(page, "R01")
+    assert "withdrawn" not in reader_line(page, "R02")
+    assert f"{study}/readers/R01/revoke" not in page
+    assert browser().get(made.links[0]).status_code == 403
+    again = desk.post(f"{study}/readers/R01/reissue")
+    assert "New link for R01" in again.text
+    assert browser().get(link_on(again.text)).status_code == 303
+    assert "open" in reader_line(desk.get(study).text, "R01")
+    with database.reading() as session:
+        kinds = session.scalars(select(Event.kind).order_by(Event.id)).all()
+    assert kinds[-2:] == ["revoked R01", "reissued R01"]
+
+
+def test_a_link_with_a_last_day_shows_it(office: Office, ready: Ready) -> None:
+    made, desk = ready(readers=1), office()
+    study = f"/studies/{made.study}"
+    invited = desk.post(f"{study}/readers", data={"last_day": "2099-12-31"})
+    assert "It expires on 2100-01-01 00:00 UTC." in " ".join(invited.text.split())
+    assert "until 2100-01-01 00:00 UTC" in reader_line(desk.get(study).text, "R02")
+    for last_day in ("2020-01-01", "tomorrow"):
+        for path in ("readers", "readers/R01/reissue"):
+            refused = desk.post(f"{study}/{path}", data={"last_day": last_day})
+            assert refused.status_code == 422
+    assert desk.post(f"{study}/readers", data={"last_day": ""}).status_code == 200
+    assert desk.get(study).text.count("until 2100") == 1
+
+
+def test_the_study_page_tells_which_links_have_expired(
+    office: Office, ready: Ready, database: Database
+) -> None:
+    made, desk = ready(readers=1), office()
+    with database.writing() as session:
+        first_reader(session).expires_at = now()
+    assert "expired 20" in reader_line(desk.get(f"/studies/{made.study}").text, "R01")
+
+
+def test_a_reader_that_the_study_does_not_have_is_not_found(office: Office, ready: Ready) -> None:
+    desk, study = office_of(office, ready)
+    for action in ("revoke", "reissue"):
+        assert desk.post(f"/studies/{study}/readers/R02/{action}").status_code == 404
+        for label in ("nobody", "R" * 30, "%00"):
+            refused = desk.post(f"/studies/{study}/readers/{label}/{action}")
+            assert refused.status_code in {404, 422}
+
+
+def test_a_closed_study_makes_no_new_link(
+    office: Office, ready: Ready, bring: Callable[..., int]
+) -> None:
+    desk, study = office_of(office, ready)
+    bring(study, StudyState.LOCKED)
+    assert desk.post(f"/studies/{study}/readers/R01/reissue").status_code == 409
+    assert "reissue" not in desk.get(f"/studies/{study}").text
+
+
+def test_problems_are_told_by_token_and_nothing_by_arm(
+    office: Office, browser: Browser, ready: Ready, begin: Callable[..., None]
+) -> None:
+    made, reader = ready(), browser()
+    begin(reader, made.links[0])
+    token = reader.get("/reading/window").json()["tokens"][0]
+    desk = office()
+    before = desk.get(f"/studies/{made.study}").text
+    reader.post("/reading/problems", json={"token": token, "kind": "unclear"})
+    page = desk.get(f"/studies/{made.study}").text
+    assert token not in before
+    assert "R01 Reading The image is unclear" in reader_line(
+        page[page.index("Problems that readers") :], "R01"
+    )
+    assert token in page
+    assert not re.search(r"perturbed|original|linf|c0\d|\.png", page)
+
+
+def test_practice_takes_no_pixels_that_are_read_not_even_from_another_batch(
+    database: Database,
+    store: ImageStore,
+    ready: Ready,
+    make_batch: Callable[..., Path],
+    tmp_path: Path,
+) -> None:
+    """The same tissue in a second delivery is still the same tissue."""
+    batch = ready(cases=2).batch
+    with database.reading() as session:
+        drawn = [each.file for each in session.scalars(select(Stimulus).order_by(Stimulus.id))]
+        read = set(session.scalars(select(Stimulus.sha256)))
+    again = [np.asarray(Image.open(store.root / file).convert("RGB")) for file in drawn[::2]]
+    again += [np.full((24, 24, 3), 100 + number, np.uint8) for number in range(3)]
+    path = make_batch(tmp_path / "again", cases=5, images=again, size=24, name="Again", seed=9)
+    other = import_batch(path, database, store, now())
+    for count, possible in ((3, True), (4, False)):
+        with database.writing() as session:
+            source = find_batch(session, other)
+            new = NewStudy(f"P{count}", "Tissue", practice=count, practice_batch=source)
+            researcher = find_study(session, 1).researcher
+            if not possible:
+                with pytest.raises(Invalid, match=r"needs 4 cases .* has 3"):
+                    create_study(session, researcher, find_batch(session, batch), new, now())
+                continue
+            study = create_study(session, researcher, find_batch(session, batch), new, now())
+            practised = study.stimuli_of(Part.PRACTICE)
+            assert len(practised) == 3
+            assert read.isdisjoint(stimulus.sha256 for stimulus in practised)
+            assert all(stimulus.condition_id is None for stimulus in practised)
+
+
+def test_practice_shows_both_truths_in_turn(database: Database, ready: Ready) -> None:
+    batch = ready(cases=12, truths=(1,) * 6 + (0,) * 6).batch
+    study, *_ = create(database, batch, cases=4, practice=4)
+    with database.reading() as session:
+        practised = find_study(session, study).stimuli_of(Part.PRACTICE)
+        assert sorted(stimulus.case.truth for stimulus in practised)[1:3] == [0, 1]
+
+
+def test_of_many_cases_some_are_drawn_at_random(database: Database, ready: Ready) -> None:
+    batch = ready(cases=8).batch
+    drawn = set()
+    for number in range(4):
+        study, cases, images = create(database, batch, cases=4, internal_title=f"n{number}")
+        assert (cases, images) == (4, 8)
+        with database.reading() as session:
+            stimuli = find_study(session, study).stimuli
+            drawn.add(tuple(sorted({stimulus.case.name for stimulus in stimuli})))
+    assert len(drawn) > 1
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"practice": -1}, "practice images is 0 to 1000"),
+        ({"break_after_images": -1}, "before a break is 0 to 1000"),
+        ({"break_after_minutes": 10**6}, "before a break is 0 to 1000"),
+        ({"waves": 3}, "1 to 2 sittings, not in 3"),
+        ({"washout_days": 400}, "0 to 365 days"),
+        ({"sets": 0}, "at least 1 set"),
+    ],
+)
+def test_counts_that_make_no_sense_are_refused_whoever_asks(
+    wrong: dict[str, Any], words: str, database: Database, ready: Ready
+) -> None:
+    batch = ready().batch
+    with pytest.raises(Invalid, match=words):
+        create(database, batch, **wrong)
+
+
+def test_pairs_need_images_under_their_conditions(
+    database: Database, store: ImageStore, ready: Ready, tmp_path: Path, make_batch: Any
+) -> None:
+    ready()
+    path = make_batch(tmp_path / "batch", cases=4, conditions=2, truths=[1] * 4, size=16)
+    manifest = json.loads((path / "batch.json").read_text(encoding="utf-8"))
+    for case in manifest["cases"]:
+        (path / case["perturbed"].pop()["file"]).unlink()
+    (path / "batch.json").write_text(json.dumps(manifest), encoding="utf-8")
+    batch = import_batch(path, database, store, now())
+    options = {"conditions": ("linf-2",), "pair_task": PairTask.CHOICE}
+    with pytest.raises(Invalid, match="no image of these cases under the conditions for pairs"):
+        create(database, batch, **options, pair_conditions=("linf-4",))
 
 
 def test_a_possible_gap_is_accepted(office: Office, ready: Ready) -> None:
@@ -415,7 +713,7 @@ def test_a_reader_who_begins_meanwhile_does_not_open_a_locked_study(
     study = ready().study
 
     def begin(session: Any) -> None:
-        begin_reading(session, first_reader(session), CONSENT_VERSION, now())
+        begin_reading(session, first_reader(session), CONSENT, now())
 
     with held_back(database, begin):
         lock_now(database, study)
@@ -433,7 +731,7 @@ def test_nobody_begins_while_the_study_is_being_locked(database: Database, ready
         pytest.raises(NotAllowed, match="closed"),
         database.writing() as session,
     ):
-        begin_reading(session, first_reader(session), CONSENT_VERSION, now())
+        begin_reading(session, first_reader(session), CONSENT, now())
     assert state_of(database, study) is StudyState.LOCKED
 
 
