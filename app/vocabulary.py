@@ -71,3 +71,29 @@ class Impression(StrEnum):
     YES = "yes"
     NO = "no"
     UNSURE = "unsure"
+
+
+class DeliveryKind(StrEnum):
+    """How images come in: our own zip, two folders matched by name, or a table of files."""
+
+    BATCH = "batch"
+    FOLDERS = "folders"
+    MANIFEST = "manifest"
+
+
+class DeliveryState(StrEnum):
+    """How far a delivery has come; FAILED ones say why and leave nothing behind."""
+
+    RECEIVING = "receiving"
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+class Estimand(StrEnum):
+    """What a study sets out to show: that answers flip no more than by themselves, or that as
+    many tumours are found."""
+
+    FLIPS = "flips"
+    TP_DIFFERENCE = "tp_difference"

@@ -6,19 +6,32 @@ from typing import Any
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     CheckConstraint,
     Enum,
     ForeignKey,
     Index,
     MetaData,
     String,
+    Text,
     UniqueConstraint,
     text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from app.storage.types import UTCDateTime
-from app.vocabulary import Answer, Impression, PairTask, Part, Problem, StudyState, Undo
+from app.vocabulary import (
+    Answer,
+    DeliveryKind,
+    DeliveryState,
+    Estimand,
+    Impression,
+    PairTask,
+    Part,
+    Problem,
+    StudyState,
+    Undo,
+)
 
 DIGEST = String(64)
 
@@ -48,12 +61,16 @@ class Base(DeclarativeBase):
 
 
 class Researcher(Base):
+    """Who runs studies; an administrator also looks after the accounts."""
+
     __tablename__ = "researcher"
 
     id: Mapped[int] = mapped_column(primary_key=True)
     email: Mapped[str] = mapped_column(String(320), unique=True)
     password_hash: Mapped[str] = mapped_column(String(200))
+    is_administrator: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    deactivated_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
 
 
 class ResearcherSession(Base):
@@ -68,8 +85,27 @@ class ResearcherSession(Base):
     researcher: Mapped[Researcher] = relationship()
 
 
+class ApiToken(Base):
+    """Lets a program act for a researcher. Only a digest of it is kept."""
+
+    __tablename__ = "api_token"
+
+    token_digest: Mapped[str] = mapped_column(DIGEST, primary_key=True)
+    researcher_id: Mapped[int] = mapped_column(ForeignKey("researcher.id"), index=True)
+    name: Mapped[str] = mapped_column(String(100))
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    last_used_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    revoked_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+
+    researcher: Mapped[Researcher] = relationship()
+
+
 class Batch(Base):
-    """A delivery of images. `digest` is the SHA-256 of its batch.json."""
+    """A delivery of images. `digest` is the SHA-256 of its batch.json.
+
+    `researcher_id` tells who brought it; empty when it came by the command line. `scan` is what
+    its files would give away to a reader, `evidence` what it says of the network itself.
+    """
 
     __tablename__ = "batch"
 
@@ -79,12 +115,39 @@ class Batch(Base):
     criterion: Mapped[str] = mapped_column(String(500))
     network: Mapped[dict[str, Any]] = mapped_column(JSON)
     provenance: Mapped[dict[str, Any]] = mapped_column(JSON)
+    evidence: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    scan: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    researcher_id: Mapped[int | None] = mapped_column(ForeignKey("researcher.id"))
     imported_at: Mapped[datetime] = mapped_column(UTCDateTime)
 
     conditions: Mapped[list["Condition"]] = relationship(
         back_populates="batch", order_by="Condition.id"
     )
     cases: Mapped[list["Case"]] = relationship(back_populates="batch", order_by="Case.id")
+
+
+class Delivery(Base):
+    """A batch on its way in: bytes that arrive, then an import that somebody can watch.
+
+    `token` names its folder; `problems` is everything that was wrong with it.
+    """
+
+    __tablename__ = "delivery"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    token: Mapped[str] = mapped_column(String(40), unique=True)
+    researcher_id: Mapped[int] = mapped_column(ForeignKey("researcher.id"), index=True)
+    batch_id: Mapped[int | None] = mapped_column(ForeignKey("batch.id"))
+    name: Mapped[str] = mapped_column(String(200))
+    kind: Mapped[DeliveryKind] = mapped_column(closed_set(DeliveryKind))
+    state: Mapped[DeliveryState] = mapped_column(closed_set(DeliveryState))
+    total_bytes: Mapped[int] = mapped_column(BigInteger)
+    received_bytes: Mapped[int] = mapped_column(BigInteger)
+    done: Mapped[int]
+    total: Mapped[int]
+    problems: Mapped[list[str]] = mapped_column(JSON)
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    changed_at: Mapped[datetime] = mapped_column(UTCDateTime)
 
 
 class Condition(Base):
@@ -164,6 +227,7 @@ class Stimulus(Base):
     l1_mad: Mapped[float | None]
     l2_rmsd: Mapped[float | None]
     linf: Mapped[int | None]
+    ssim: Mapped[float | None]
 
     case: Mapped[Case] = relationship(back_populates="stimuli")
     condition: Mapped[Condition | None] = relationship()
@@ -174,7 +238,9 @@ class Study(Base):
 
     A break is offered after so many images or minutes, 0 for never. With `masking` every image
     is shown in one of its flips and rotations. The sets are split into `waves`, at least
-    `washout_days` apart. Without `pair_task` there is no block of pairs.
+    `washout_days` apart. Without `pair_task` there is no block of pairs. Margins are shares; an
+    answer faster or slower than the limits is left out of the analysis. `protocol` is the frozen
+    plan as canonical JSON, from the start on.
     """
 
     __tablename__ = "study"
@@ -206,10 +272,21 @@ class Study(Base):
     masking: Mapped[bool]
     pair_task: Mapped[PairTask | None] = mapped_column(closed_set(PairTask))
     not_sure: Mapped[bool]
+    estimand: Mapped[Estimand] = mapped_column(closed_set(Estimand), default=Estimand.FLIPS)
+    margin_flips: Mapped[float] = mapped_column(default=0.05)
+    margin_tp: Mapped[float] = mapped_column(default=0.10)
+    alpha: Mapped[float] = mapped_column(default=0.05)
+    minimum_time_ms: Mapped[int | None]
+    maximum_time_ms: Mapped[int | None]
+    instructions: Mapped[str] = mapped_column(String(2000), default="")
+    scan_reason: Mapped[str] = mapped_column(String(500), default="")
     is_demo: Mapped[bool]
     secret: Mapped[str] = mapped_column(String(64))
     state: Mapped[StudyState] = mapped_column(closed_set(StudyState))
+    protocol: Mapped[str | None] = mapped_column(Text)
+    protocol_hash: Mapped[str | None] = mapped_column(DIGEST)
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    started_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     locked_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     unblinded_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
 
@@ -225,6 +302,41 @@ class Study(Base):
     def stimuli(self) -> list[Stimulus]:
         """What is read for the results."""
         return self.stimuli_of(Part.READING)
+
+
+class Member(Base):
+    """A collaborator: somebody else's study that a researcher may see, or also manage."""
+
+    __tablename__ = "member"
+
+    study_id: Mapped[int] = mapped_column(ForeignKey("study.id"), primary_key=True)
+    researcher_id: Mapped[int] = mapped_column(ForeignKey("researcher.id"), primary_key=True)
+    may_manage: Mapped[bool]
+
+    researcher: Mapped[Researcher] = relationship()
+
+
+class Rehearsal(Base):
+    """A study that robots read to try another one; it may be deleted as a whole."""
+
+    __tablename__ = "rehearsal"
+
+    study_id: Mapped[int] = mapped_column(ForeignKey("study.id"), primary_key=True)
+    of_id: Mapped[int] = mapped_column(ForeignKey("study.id"), index=True)
+
+
+class Amendment(Base):
+    """A change of the plan after the start, with its reason and the whole plan as it is then."""
+
+    __tablename__ = "amendment"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    study_id: Mapped[int] = mapped_column(ForeignKey("study.id"), index=True)
+    at: Mapped[datetime] = mapped_column(UTCDateTime)
+    actor: Mapped[str] = mapped_column(String(320))
+    reason: Mapped[str] = mapped_column(String(1000))
+    protocol: Mapped[str] = mapped_column(Text)
+    protocol_hash: Mapped[str] = mapped_column(DIGEST)
 
 
 class StudyStimulus(Base):
@@ -262,6 +374,7 @@ class Reader(Base):
     consent_version: Mapped[str | None] = mapped_column(String(40))
     consent_sha256: Mapped[str | None] = mapped_column(DIGEST)
     began_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    last_seen_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     finished_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
 
     study: Mapped[Study] = relationship(back_populates="readers")
