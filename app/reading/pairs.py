@@ -1,6 +1,7 @@
 """The order of the pairs: which two images, on which side, with nothing to guess from."""
 
 import random
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
@@ -11,6 +12,7 @@ from app.vocabulary import PairTask
 
 CALM_RUN = 4  # so many equal right answers in a row are no pattern yet
 SWAPS = 4000
+DEALS = 16  # the most even of so many is taken
 
 Versions = Mapping[int, Sequence[int | None]]
 """Of each case its images: the original, then one for each condition; None where it has none."""
@@ -84,12 +86,17 @@ def catches(trials: Sequence[Trial], chance: random.Random) -> Iterator[Trial]:
 
 
 def in_random_order(trials: Sequence[Trial], chance: random.Random) -> list[Trial]:
-    """No case twice in a row, unless there are too few others."""
-    hands: dict[int, list[Trial]] = {}
-    for trial in chance.sample(trials, len(trials)):
-        hands.setdefault(trial.case, []).append(trial)
-    shown = {case: len(hand) for case, hand in hands.items()}
+    """No case twice in a row, unless there are too few others; as many catches in either half."""
+    shown = Counter(trial.case for trial in trials)
     cases = order_of_cases(shown, min(2, largest_gap(shown)), chance)
+    deals = [deal(trials, cases, chance) for _ in range(DEALS)]
+    return min(deals, key=catches_apart)
+
+
+def deal(trials: Sequence[Trial], cases: Sequence[int], chance: random.Random) -> list[Trial]:
+    hands: dict[int, list[Trial]] = defaultdict(list)
+    for trial in chance.sample(trials, len(trials)):
+        hands[trial.case].append(trial)
     return [hands[case].pop() for case in cases]
 
 
@@ -108,7 +115,7 @@ def with_sides(trials: Sequence[Trial], chance: random.Random) -> list[Trial]:
 
 
 def calmed(trials: Sequence[Trial], task: PairTask, chance: random.Random) -> list[Trial]:
-    """Pairs change places until no run of right answers is long and both halves are even."""
+    """Pairs change places until no run of right answers is long and the halves are even."""
     best = list(trials)
     fault = faults(best, task)
     for _ in range(SWAPS):
@@ -122,19 +129,26 @@ def calmed(trials: Sequence[Trial], task: PairTask, chance: random.Random) -> li
     return best
 
 
-def faults(trials: Sequence[Trial], task: PairTask) -> tuple[int, int, int]:
-    """What to have less of, the worst first."""
-    neighbours = sum(one.case == other.case for one, other in pairwise(trials))
-    answers = [trial.right_answer(task) for trial in trials]
-    runs = (len(list(run)) for _, run in groupby(answers))
-    return neighbours, lopsided(trials), sum(max(0, run - CALM_RUN) for run in runs)
+def faults(trials: Sequence[Trial], task: PairTask) -> tuple[int, ...]:
+    """What to have less of, the worst first; of the first two there is none if it can be avoided.
 
-
-def lopsided(trials: Sequence[Trial]) -> int:
-    """By how much the halves differ in catches, or a half in its sides, more than need be."""
-    halves: tuple[list[Trial], list[Trial]] = ([], [])
+    Sides uneven in a half, neighbours of one case, catches uneven over the halves, long runs.
+    """
+    sides = [0, 0]
     for place, trial in enumerate(trials):
-        halves[half(place, len(trials))].append(trial)
-    shown = [[trial.is_swapped for trial in part if not trial.is_catch] for part in halves]
-    sides = (abs(2 * sum(swapped) - len(swapped)) - 1 for swapped in shown)
-    return max(0, abs(len(shown[0]) - len(shown[1])) - 1) + sum(max(0, side) for side in sides)
+        if not trial.is_catch:
+            sides[half(place, len(trials))] += 1 if trial.is_swapped else -1
+    runs = (len(list(run)) for _, run in groupby(trial.right_answer(task) for trial in trials))
+    return (
+        sum(max(0, abs(side) - 1) for side in sides),
+        sum(one.case == other.case for one, other in pairwise(trials)),
+        max(0, catches_apart(trials) - 1),
+        sum(max(0, run - CALM_RUN) for run in runs),
+    )
+
+
+def catches_apart(trials: Sequence[Trial]) -> int:
+    """How many more catches one half has than the other."""
+    middle = (len(trials) + 1) // 2
+    marks = [trial.is_catch for trial in trials]
+    return abs(sum(marks[:middle]) - sum(marks[middle:]))
