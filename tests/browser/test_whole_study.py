@@ -1,175 +1,26 @@
-"""A whole study in a real Chromium against the real server: by keyboard, and through a crash."""
+"""From the link in a mail to the receipt in a real Chromium, and the table that comes of it."""
 
-import json
-import os
 import re
-import signal
-import socket
-import sqlite3
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, Response, expect
-from playwright.sync_api import Error as PlaywrightError
+from playwright.sync_api import BrowserContext, Page, expect
 
-from ml.data import load_patches
-from ml.phantom import write_phantom
+from app.vocabulary import PairTask, Undo
+from tests.browser.reader import NO_TUMOUR, TUMOUR, Reader
+from tests.browser.server import EMAIL, PASSWORD, Server, Study, in_order
 
-BIN = Path(sys.executable).parent
-SCREENSHOTS = os.environ.get("PLAINSIGHT_SCREENSHOTS")
-EMAIL, PASSWORD = "ada@example.org", "correct horse battery"
-TITLE = "Linf 2 on generated tissue"
+Make = Callable[..., Study]
+
 SHOWN = """
-    SELECT p.token, p.position, p.set_number, c.name, s.condition_id IS NOT NULL
-    FROM presentation p JOIN stimulus s ON s.id = p.stimulus_id JOIN "case" c ON c.id = s.case_id
-    ORDER BY p.position
+    SELECT p.position, p.set_number, c.name, s.condition_id IS NOT NULL
+    FROM presentation p JOIN reader d ON d.id = p.reader_id
+    JOIN stimulus s ON s.id = p.stimulus_id JOIN "case" c ON c.id = s.case_id
+    WHERE d.study_id = ? AND p.part = 'reading' ORDER BY p.position
 """
-
-
-@dataclass
-class Server:
-    """`plainsight serve` as a process of its own, with its folder and one reader's link."""
-
-    home: Path
-    port: int
-    link: str = ""
-    process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    @property
-    def environment(self) -> dict[str, str]:
-        own = {"PLAINSIGHT_HOME": str(self.home), "PLAINSIGHT_PUBLIC_URL": self.url}
-        return {**os.environ, "PLAINSIGHT_DATABASE_URL": "", **own}
-
-    def run(self, *words: str, text: str | None = None) -> dict[str, Any]:
-        done = subprocess.run(
-            [str(BIN / "plainsight"), *words, "--json"],
-            env=self.environment,
-            input=text,
-            capture_output=True,
-            text=True,
-        )
-        assert done.returncode == 0, done.stderr
-        facts: dict[str, Any] = json.loads(done.stdout)
-        return facts
-
-    def start(self) -> None:
-        command = [str(BIN / "plainsight"), "serve", "--port", str(self.port)]
-        self.process = subprocess.Popen(command, env=self.environment)
-        for _ in range(300):
-            try:
-                with urllib.request.urlopen(f"{self.url}/healthz", timeout=5):  # noqa: S310
-                    return
-            except urllib.error.URLError:
-                time.sleep(0.1)
-        raise TimeoutError("the server did not start")
-
-    def stop(self, how: signal.Signals = signal.SIGINT) -> int:
-        assert self.process
-        self.process.send_signal(how)
-        return self.process.wait(timeout=30)
-
-    def rows(self, query: str) -> list[tuple[Any, ...]]:
-        with sqlite3.connect(self.home / "plainsight.db") as connection:
-            return connection.execute(query).fetchall()
-
-
-@pytest.fixture(scope="module")
-def tissue(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
-    """Generated patches with tumour, which the pictures of the README can show."""
-    folder = tmp_path_factory.mktemp("tissue") / "phantom"
-    write_phantom(folder, patches_per_fold=48, folds=1, size=128, seed=7)
-    patches = load_patches(folder)
-    return [patches.image(i) for i in range(len(patches)) if patches.labels[i] == 1]
-
-
-@pytest.fixture
-def server(
-    tmp_path: Path, make_batch: Callable[..., Path], tissue: list[Any]
-) -> Iterator[Callable[..., Server]]:
-    """`server(cases=20, is_demo=True)` makes a study with one reader and serves it."""
-    started: list[Server] = []
-
-    def start(cases: int, *, is_demo: bool = True) -> Server:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            made = Server(tmp_path / "home", probe.getsockname()[1])
-        subprocess.run(
-            [str(BIN / "plainsight"), "db", "upgrade"],
-            env=made.environment,
-            check=True,
-            capture_output=True,
-        )
-        batch = make_batch(tmp_path / "batch", cases=cases, truths=[1] * cases, images=tissue)
-        made.run("researcher", "add", EMAIL, "--password-stdin", text=PASSWORD)
-        made.run("batch", "import", str(batch))
-        demo = ["--demo"] if is_demo else []
-        made.run("study", "create", "--batch", "1", "--sets", "2", "--title", TITLE, *demo)
-        made.link = made.run("study", "invite", "1")["url"]
-        made.start()
-        started.append(made)
-        return made
-
-    yield start
-    for each in started:
-        each.stop()
-
-
-@pytest.fixture
-def page(chromium: Callable[..., Browser]) -> Iterator[Page]:
-    """A page that may only talk to this machine, and in which no script fails."""
-    context = chromium().new_context(viewport={"width": 1280, "height": 800})
-    page = context.new_page()
-    foreign: list[str] = []
-    failures: list[str] = []
-    page.on("request", lambda request: foreign.append(request.url))
-    page.on("pageerror", lambda error: failures.append(str(error)))
-    yield page
-    context.close()
-    assert not [url for url in foreign if not url.startswith(("http://127.0.0.1:", "blob:"))]
-    assert not failures
-
-
-def begin(page: Page, server: Server) -> None:
-    """From the link to the reading room, by keyboard."""
-    page.goto(server.link)
-    assert server.link.rpartition("/")[2] not in page.url
-    page.get_by_role("checkbox").focus()
-    page.keyboard.press("Space")
-    page.keyboard.press("Tab")
-    page.keyboard.press("Enter")
-    expect(page.locator("#position")).to_have_text("1")
-
-
-def press_for(page: Page, position: int, key: str) -> None:
-    """Press until the image at `position` is answered: an early key is ignored."""
-    expect(page.locator("#position")).to_have_text(str(position), timeout=30_000)
-    deadline = time.monotonic() + 60
-    while is_at(page, position):
-        assert time.monotonic() < deadline, f"image {position} takes no answer"
-        page.keyboard.press(key)
-        page.wait_for_timeout(60)
-
-
-def is_at(page: Page, position: int) -> bool:
-    try:
-        shown = page.evaluate("document.getElementById('position')?.textContent")
-    except PlaywrightError:  # the page is just leaving for the thank you
-        return False
-    return bool(shown == str(position))
 
 
 def sign_in(page: Page, server: Server) -> None:
@@ -185,137 +36,276 @@ def axe_finds_nothing(page: Page) -> None:
     assert results.violations_count == 0, results.generate_report()
 
 
-def picture(page: Page, name: str) -> None:
-    if SCREENSHOTS:
-        page.screenshot(path=Path(SCREENSHOTS) / f"{name}.png")
-
-
 def says_tumour(case: str, is_perturbed: bool, set_number: int) -> bool:
     """A reader who misses some originals, and more perturbed images, differently in each set."""
     number = int(case.removeprefix("c"))
     return number % (4 if is_perturbed else 6) >= set_number
 
 
-def test_the_table_shows_what_a_reader_of_a_whole_study_answered(
-    server: Callable[..., Server], page: Page
-) -> None:
-    running = server(cases=20)
-    begin(page, running)
-    shown = running.rows(SHOWN)
-    assert len(shown) == 80
-    expected: Counter[tuple[int, bool]] = Counter()
-    for _, position, set_number, case, is_perturbed in shown:
-        answer = says_tumour(case, bool(is_perturbed), set_number)
-        expected[set_number, bool(is_perturbed)] += answer
-        if position == 3:
-            picture(page, "reading-room")
-        press_for(page, position, "j" if answer else "f")
-    page.wait_for_url("**/reading/done")
-    axe_finds_nothing(page)
+def finish(reader: Reader) -> None:
+    """The two questions, answered by keyboard, and what comes after them."""
+    page = reader.page
+    page.wait_for_url("**/reading/questions")
+    page.get_by_role("radio", name="I am not sure").focus()
+    reader.press("Space", "Tab")
+    page.keyboard.type("The same nuclei, perhaps.")
+    reader.press_button("Continue")
 
-    sign_in(page, running)
-    page.goto(f"{running.url}/studies/1/results")
-    expect(page.get_by_text("Demo: results are shown live")).to_be_visible()
+
+def test_the_table_shows_what_a_reader_of_a_whole_study_answered(
+    server: Server, study: Make, reader: Reader, computer: Callable[..., BrowserContext]
+) -> None:
+    made = study(practice=4, practice_batch=server.batches[1], is_demo=True, break_after_images=40)
+    reader.enter(made.link)
+    reader.answer_all([TUMOUR, NO_TUMOUR] * 2)
+    reader.go_on("The reading begins now")
+    shown = server.rows(SHOWN, made.number)
+    assert len(shown) == 80
+    given = []
+    expected: Counter[tuple[int, bool]] = Counter()
+    for position, set_number, case, is_perturbed in shown:
+        if position == 41:
+            reader.go_on("Time for a short break")
+        says_it_is = says_tumour(case, bool(is_perturbed), set_number)
+        expected[set_number, bool(is_perturbed)] += says_it_is
+        given.append(TUMOUR if says_it_is else NO_TUMOUR)
+        reader.answer(position, given[-1])
+    finish(reader)
+    page = reader.page
+    page.wait_for_url("**/reading/done")
+    expect(page.locator("code")).to_have_text(re.compile(r"^[0-9A-F]{4}-[0-9A-F]{4}$"))
+    practice = in_order([TUMOUR, NO_TUMOUR] * 2, part="practice")
+    assert server.all_answers(made) == practice + in_order(given)
+
+    office = computer().new_page()
+    sign_in(office, server)
+    office.goto(f"{server.url}/studies/{made.number}/results")
+    expect(office.get_by_text("Demo: results are shown live")).to_be_visible()
     for set_number in (1, 2):
-        line = page.get_by_role("row").filter(has_text=f"Set {set_number}")
+        line = office.get_by_role("row").filter(has_text=f"Set {set_number}")
         cells = [re.sub(r"\s+", " ", cell) for cell in line.get_by_role("cell").all_inner_texts()]
         assert cells[1].startswith(f"{expected[set_number, False]} of 20 ")
         assert cells[2].startswith(f"{expected[set_number, True]} of 20 ")
     assert len({*expected.values()}) == 4, "the four counts must not be alike"
-    axe_finds_nothing(page)
-    picture(page, "results")
 
 
-def test_a_killed_server_loses_no_acknowledged_answer(
-    server: Callable[..., Server], page: Page
+def test_whoever_reloads_every_page_loses_nothing_and_is_asked_nothing_twice(
+    server: Server, study: Make, reader: Reader
 ) -> None:
-    running = server(cases=6)
-    acknowledged: set[str] = set()
+    made = study(
+        cases=2,
+        sets=1,
+        practice=2,
+        practice_batch=server.batches[1],
+        pair_task=PairTask.COMPARE,
+        pair_conditions=("linf-4",),
+    )
+    page = reader.page
+    page.goto(made.link)
+    page.reload()
+    reader.press_button("I agree and begin")
+    page.wait_for_url("**/reading/check")
+    page.reload()
+    reader.check_screen()
+    page.reload()
+    read_and_reload(reader, [TUMOUR, NO_TUMOUR])
+    reader.go_on("The reading begins now")
+    page.reload()
+    reader.go_on("The reading begins now")
+    read_and_reload(reader, [TUMOUR, NO_TUMOUR, NO_TUMOUR, TUMOUR])
+    page.wait_for_url("**/reading/questions")
+    page.reload()
+    finish(reader)
+    page.wait_for_url("**/reading/pairs")
+    page.reload()
+    reader.press_button("Begin the pairs")
+    page.wait_for_url("**/reading/room")
+    page.reload()
+    pairs = ["same", "different", "different", "same"]
+    read_and_reload(reader, pairs)
+    page.wait_for_url("**/reading/done")
+    receipt = page.locator("code").inner_text()
+    page.reload()
+    expect(page.locator("code")).to_have_text(receipt)
+    assert server.all_answers(made) == [
+        *in_order([TUMOUR, NO_TUMOUR], part="practice"),
+        *in_order([TUMOUR, NO_TUMOUR, NO_TUMOUR, TUMOUR]),
+        *in_order(pairs, part="pairs"),
+    ]
+    checks = (
+        "SELECT count(*) FROM screen_check JOIN reader r ON r.id = reader_id {} AND study_id = ?"
+    )
+    assert server.rows(checks.format("WHERE NOT is_silent"), made.number) == [(1,)]
+    told = "SELECT saw_repeats, odd FROM debrief JOIN reader ON id = reader_id WHERE study_id = ?"
+    assert server.rows(told, made.number) == [("unsure", "The same nuclei, perhaps.")]
 
-    def note(response: Response) -> None:
-        if response.url.endswith("/reading/responses") and response.status == 200:
-            acknowledged.add(json.loads(response.request.post_data or "{}")["token"])
 
-    page.on("response", note)
-    begin(page, running)
-    for position in range(1, 8):
-        press_for(page, position, "j")
-    page.wait_for_timeout(20)
-    running.stop(signal.SIGKILL)
-    stored = {
-        token
-        for (token,) in running.rows(
-            "SELECT token FROM presentation JOIN response ON presentation_id = id"
+def read_and_reload(reader: Reader, answers: list[str]) -> None:
+    """Right after each answer, whether or not it is sent by then."""
+    for position, answer in enumerate(answers, start=1):
+        reader.answer(position, answer)
+        if position < len(answers):
+            reader.page.reload()
+
+
+@pytest.mark.parametrize(("task", "pairs"), [(PairTask.CHOICE, 4), (PairTask.COMPARE, 8)])
+def test_pairs_are_shown_side_by_side_when_all_images_are_read(
+    task: PairTask, pairs: int, server: Server, study: Make, reader: Reader
+) -> None:
+    made = study(
+        cases=2,
+        sets=1,
+        pair_task=task,
+        pair_conditions=("linf-2", "linf-4"),
+        not_sure=True,
+    )
+    reader.enter(made.link)
+    reader.answer_all([TUMOUR] * 4)
+    finish(reader)
+    reader.press_button("Begin the pairs")
+    main = ["left", "right"] if task is PairTask.CHOICE else ["same", "different"]
+    answers = [*main, "not_sure", main[0], *main, *main][:pairs]
+    for position, answer in enumerate(answers, start=1):
+        keys = reader.look_at(position)
+        if task is PairTask.CHOICE:
+            assert (keys["left"], keys["right"]) == ("f", "j")
+        sizes = reader.page.evaluate(
+            "[...document.querySelectorAll('canvas')].map(c => [c.width, c.height])"
         )
-    }
-    assert acknowledged
-    assert acknowledged <= stored
-
-    press_for(page, 8, "f")
-    expect(page.locator("#saving")).to_contain_text("Not saved yet")
-    running.start()
-    expect(page.locator("#saving")).to_have_text("Saved", timeout=30_000)
-    for position in range(9, 25):
-        press_for(page, position, "j")
-    page.wait_for_url("**/reading/done", timeout=30_000)
-    assert running.rows("SELECT count(*) FROM response") == [(24,)]
-    assert acknowledged <= {token for token, *_ in running.rows(SHOWN)}
+        assert len(sizes) == 2
+        assert abs(sizes[0][0] - sizes[1][0]) <= 1
+        assert sizes[0][1] == sizes[1][1]
+        reader.answer(position, answer)
+    reader.page.wait_for_url("**/reading/done")
+    assert server.answers(made) == in_order([TUMOUR] * 4) + in_order(answers, part="pairs")
 
 
-def test_a_reader_who_closes_the_page_goes_on_where_they_were(
-    server: Callable[..., Server], page: Page
+def test_the_right_answer_is_told_in_practice_and_never_after(
+    server: Server, study: Make, reader: Reader
 ) -> None:
-    running = server(cases=4)
-    begin(page, running)
-    for position in (1, 2, 3):
-        press_for(page, position, "f")
-    expect(page.locator("#saving")).to_have_text("Saved")
-    page.goto("about:blank")
-    page.goto(running.link)
-    expect(page.locator("#position")).to_have_text("4")
-    page.go_back()
-    page.go_forward()
-    expect(page.locator("#position")).to_have_text("4")
+    made = study(cases=2, sets=1, practice=4, practice_batch=2, feedback=True)
+    truths = """
+        SELECT c.truth FROM presentation p JOIN reader d ON d.id = p.reader_id
+        JOIN stimulus s ON s.id = p.stimulus_id JOIN "case" c ON c.id = s.case_id
+        WHERE d.study_id = ? AND p.part = 'practice' ORDER BY p.position
+    """
+    reader.enter(made.link)
+    card = reader.page.locator("#card")
+    for position, (truth,) in enumerate(server.rows(truths, made.number), start=1):
+        reader.answer(position, TUMOUR)
+        expect(card).to_contain_text("The data set says: " + ("Tumour" if truth else "No tumour"))
+        reader.go_on("You agree with" if truth else "says something else")
+    reader.go_on("The reading begins now")
+    for position in range(1, 5):
+        reader.answer(position, NO_TUMOUR)
+        expect(card).to_be_hidden()
+    reader.page.wait_for_url("**/reading/questions")
+
+
+def test_every_answer_has_its_confidence_where_the_study_asks_for_it(
+    server: Server, study: Make, reader: Reader
+) -> None:
+    made = study(cases=2, sets=1, confidence=True, few_cells=True, cannot_assess=True)
+    reader.enter(made.link)
+    reader.answer(1, TUMOUR, 5)
+    keys = reader.look_at(2)
+    reader.press("4", keys[TUMOUR], "Escape", "3", keys["few_cells"], "1")
+    reader.answer(3, "cannot_assess")
+    reader.answer(4, NO_TUMOUR, 3)
+    finish(reader)
+    reader.page.wait_for_url("**/reading/done")
+    stored = """
+        SELECT r.answer, r.confidence FROM response r JOIN presentation p ON p.id = presentation_id
+        JOIN reader d ON d.id = p.reader_id WHERE d.study_id = ? ORDER BY r.id
+    """
+    assert server.rows(stored, made.number) == [
+        (TUMOUR, 5),
+        ("few_cells", 1),
+        ("cannot_assess", None),
+        (NO_TUMOUR, 3),
+    ]
+
+
+def test_the_second_sitting_is_read_on_its_day_with_the_same_link(
+    server: Server, study: Make, reader: Reader
+) -> None:
+    made = study(cases=2, sets=2, waves=2)
+    reader.enter(made.link)
+    reader.answer_all([TUMOUR, NO_TUMOUR, TUMOUR, TUMOUR])
+    page = reader.page
+    page.wait_for_url("**/reading/later")
+    expect(page.get_by_role("heading", name="Your second part opens on")).to_be_visible()
+    for address in (made.link, f"{server.url}/reading/room"):
+        page.goto(address)
+        page.wait_for_url("**/reading/later")
+    server.change(
+        "UPDATE sitting SET opens_at = '2026-01-01 00:00:00' WHERE number = 2 AND reader_id IN"
+        " (SELECT id FROM reader WHERE study_id = ?)",
+        made.number,
+    )
+    reader.come_back(made.link)
+    expect(page.locator("#progress")).to_have_text("Image 1 of 4")
+    reader.answer_all([NO_TUMOUR] * 4)
+    finish(reader)
+    page.wait_for_url("**/reading/done")
+    answers = [TUMOUR, NO_TUMOUR, TUMOUR, TUMOUR, *[NO_TUMOUR] * 4]
+    assert server.all_answers(made) == in_order(answers)
 
 
 def test_a_researcher_goes_from_invitation_to_the_unblinded_table(
-    server: Callable[..., Server], page: Page
+    server: Server, study: Make, computer: Callable[..., BrowserContext]
 ) -> None:
-    running = server(cases=2, is_demo=False)
-    sign_in(page, running)
+    title = "From invitation to table"
+    made = study(cases=2, title=title)
+    page = computer().new_page()
+    sign_in(page, server)
     axe_finds_nothing(page)
-    page.get_by_role("link", name=TITLE).click()
+    page.get_by_role("link", name=title).click()
     axe_finds_nothing(page)
     page.get_by_role("button", name="Invite a reader").click()
     link = page.locator("code").inner_text()
-    assert link.startswith(f"{running.url}/r/")
+    assert link.startswith(f"{server.url}/r/")
     axe_finds_nothing(page)
-    page.goto(f"{running.url}/studies/1/results")
+    page.goto(f"{server.url}/studies/{made.number}/results")
     expect(page.get_by_text("sealed")).to_be_visible()
 
-    page.goto(f"{running.url}/studies/1")
+    page.goto(f"{server.url}/studies/{made.number}")
     page.get_by_role("button", name="Lock the study").click()
     page.get_by_label("Type the title").fill("Another study")
     page.get_by_role("button", name="Unblind").click()
     expect(page.get_by_role("alert")).to_contain_text("not the title")
-    page.get_by_label("Type the title").fill(TITLE)
+    page.get_by_label("Type the title").fill(title)
     page.get_by_role("button", name="Unblind").click()
     expect(page.get_by_role("heading", name="Results")).to_be_visible()
     axe_finds_nothing(page)
     for path in ("batches", "batches/1", "studies/new", "sign-in", "no-such-page"):
-        page.goto(f"{running.url}/{path}")
+        page.goto(f"{server.url}/{path}")
         axe_finds_nothing(page)
 
 
 def test_a_wrong_batch_is_explained_on_the_upload_page(
-    server: Callable[..., Server], page: Page, tmp_path: Path
+    server: Server, computer: Callable[..., BrowserContext], tmp_path: Path
 ) -> None:
-    running = server(cases=2)
-    sign_in(page, running)
+    page = computer().new_page()
+    sign_in(page, server)
     broken = tmp_path / "broken.zip"
     broken.write_bytes(b"not a zip")
-    page.goto(f"{running.url}/batches")
+    page.goto(f"{server.url}/batches")
     page.get_by_label("Zip file").set_input_files(broken)
     page.get_by_role("button", name="Upload").click()
     expect(page.get_by_role("alert")).to_contain_text("Nothing was imported")
     axe_finds_nothing(page)
+
+
+def test_no_answer_can_be_taken_back_where_the_study_says_so(
+    server: Server, study: Make, reader: Reader
+) -> None:
+    made = study(cases=2, sets=1, undo=Undo.NONE)
+    reader.enter(made.link)
+    reader.answer(1, TUMOUR)
+    reader.look_at(2)
+    reader.press("u")
+    reader.answer(2, NO_TUMOUR)
+    reader.look_at(3)
+    reader.is_saved()
+    assert server.all_answers(made) == in_order([TUMOUR, NO_TUMOUR])

@@ -1,0 +1,166 @@
+"""`plainsight serve` as a process of its own, with studies to read; for tests and benchmarks."""
+
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from app.batches.service import find_batch, import_batch
+from app.readers.service import invite
+from app.researchers.service import add_researcher, find_researcher
+from app.settings import Settings
+from app.storage.images import ImageStore
+from app.storage.session import Database
+from app.studies.service import NewStudy, create_study, find_study, lock_study
+from app.web.identity import now
+
+BIN = Path(sys.executable).parent
+EMAIL, PASSWORD = "ada@example.org", "correct horse battery"
+ANSWERS = """
+    SELECT p.part, p.position, r.attempt, r.answer
+    FROM response r JOIN presentation p ON p.id = r.presentation_id
+    JOIN reader d ON d.id = p.reader_id LEFT JOIN undone u ON u.response_id = r.id
+    WHERE d.study_id = ? AND d.label = ? {}
+    ORDER BY r.id
+"""
+
+Answer = tuple[str, int, int, str]
+"""Part, position, attempt, answer."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """Its number, and the personal links of its readers R01, R02, ..."""
+
+    number: int
+    links: tuple[str, ...]
+
+    @property
+    def link(self) -> str:
+        return self.links[0]
+
+
+@dataclass
+class Server:
+    """Its folder and port stay the same through every restart."""
+
+    home: Path
+    port: int
+    process: subprocess.Popen[bytes] | None = None
+    batches: list[int] = field(default_factory=list)
+
+    @classmethod
+    def new(cls, home: Path) -> "Server":
+        """With a researcher and no batch; not started yet."""
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            made = cls(home, probe.getsockname()[1])
+        home.mkdir(parents=True)
+        database = made.database()
+        database.upgrade()
+        with database.writing() as session:
+            add_researcher(session, EMAIL, PASSWORD, now())
+        database.close()
+        return made
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def settings(self) -> Settings:
+        return Settings(home=self.home, database_url="", public_url=self.url)
+
+    def database(self) -> Database:
+        return Database(self.settings.database)
+
+    def add_batch(self, path: Path) -> int:
+        database = self.database()
+        self.batches.append(import_batch(path, database, ImageStore(self.settings.images), now()))
+        database.close()
+        return self.batches[-1]
+
+    def add_study(
+        self,
+        *,
+        readers: int = 1,
+        title: str = "",
+        practice_batch: int | None = None,
+        **options: Any,
+    ) -> Study:
+        """A study of the first batch; options are those of NewStudy."""
+        database = self.database()
+        with database.writing() as session:
+            number = len(self.rows("SELECT id FROM study")) + 1
+            practice = find_batch(session, practice_batch) if practice_batch else None
+            new = NewStudy(
+                title or f"Linf 2, study {number}",
+                "Reading study of tissue images",
+                practice_batch=practice,
+                **options,
+            )
+            batch = find_batch(session, self.batches[0])
+            study = create_study(session, find_researcher(session, EMAIL), batch, new, now())
+            links = [invite(session, study, EMAIL, now()).url(self.url) for _ in range(readers)]
+            made = Study(study.id, tuple(links))
+        database.close()
+        return made
+
+    def lock(self, study: Study) -> None:
+        database = self.database()
+        with database.writing() as session:
+            lock_study(session, find_study(session, study.number), EMAIL, now())
+        database.close()
+
+    def start(self) -> None:
+        command = [str(BIN / "plainsight"), "serve", "--port", str(self.port)]
+        own = {"PLAINSIGHT_HOME": str(self.home), "PLAINSIGHT_PUBLIC_URL": self.url}
+        environment = {**os.environ, "PLAINSIGHT_DATABASE_URL": "", **own}
+        self.process = subprocess.Popen(command, env=environment)
+        for _ in range(600):
+            try:
+                with urllib.request.urlopen(f"{self.url}/healthz", timeout=5):  # noqa: S310
+                    return
+            except (urllib.error.URLError, ConnectionError):
+                time.sleep(0.05)
+        raise TimeoutError("the server did not start")
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        if self.process:
+            self.process.send_signal(how)
+            self.process.wait(timeout=30)
+            self.process = None
+
+    def rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        """What the database has at this moment."""
+        with closing(sqlite3.connect(self.home / "plainsight.db", timeout=10)) as connection:
+            return connection.execute(query, values).fetchall()
+
+    def change(self, statement: str, *values: object) -> None:
+        with closing(sqlite3.connect(self.home / "plainsight.db", timeout=10)) as connection:
+            connection.execute(statement, values)
+            connection.commit()
+
+    def all_answers(self, study: Study, reader: str = "R01") -> list[Answer]:
+        """Every answer that was ever stored, in the order in which it was."""
+        return self.rows(ANSWERS.format(""), study.number, reader)
+
+    def answers(self, study: Study, reader: str = "R01") -> list[Answer]:
+        """Those that were not taken back."""
+        standing = ANSWERS.format("AND u.response_id IS NULL")
+        return self.rows(standing, study.number, reader)
+
+
+def in_order(answers: Sequence[str], *, part: str = "reading", start: int = 1) -> list[Answer]:
+    """What the database must have when these were given one after another."""
+    return [(part, position, 0, answer) for position, answer in enumerate(answers, start)]
