@@ -1,0 +1,86 @@
+"""Regressions whose errors are robust to answers that share a case: GEE, from statsmodels."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+from scipy import stats
+
+from app.analysis.statistics.common import CannotSay, Floats, normal_quantile
+
+
+class Effect(NamedTuple):
+    """A coefficient, its robust (sandwich) standard error, normal limits and p."""
+
+    estimate: float
+    error: float
+    low: float
+    high: float
+    p: float
+
+
+Family = Literal["gaussian", "binomial"]
+Correlation = Literal["independence", "exchangeable"]
+
+
+def gee(
+    outcome: Floats,
+    columns: Mapping[str, Floats],
+    cases: Sequence[str],
+    family: Family,
+    correlation: Correlation,
+    confidence: float = 0.95,
+) -> dict[str, Effect]:
+    """Liang and Zeger (Biometrika 1986, 73:13). An intercept comes first; binomial is by logit."""
+    design = np.column_stack([np.ones(len(outcome)), *columns.values()])
+    if len(set(cases)) < 3:
+        raise CannotSay("An error over cases needs three cases.")
+    if np.linalg.matrix_rank(design) < design.shape[1]:
+        raise CannotSay("These answers do not tell the effects of the model apart.")
+    if family == "binomial" and separated(outcome, design[:, 1:]):
+        raise CannotSay("Some group of the model gave one answer only: its odds are infinite.")
+    estimates, errors = fitted(outcome, design, cases, family, correlation)
+    z = normal_quantile(confidence)
+    return {
+        name: Effect(
+            estimate,
+            error,
+            estimate - z * error,
+            estimate + z * error,
+            float(2 * stats.norm.sf(abs(estimate) / error)),
+        )
+        for name, estimate, error in zip(
+            ["intercept", *columns], estimates.tolist(), errors.tolist(), strict=True
+        )
+    }
+
+
+def separated(outcome: Floats, design: Floats) -> bool:
+    """Whether a value of some column has one outcome only, which an infinite logit would fit."""
+    return any(
+        np.ptp(outcome[column == value]) == 0 for column in design.T for value in np.unique(column)
+    )
+
+
+def fitted(
+    outcome: Floats, design: Floats, cases: Sequence[str], family: Family, correlation: Correlation
+) -> tuple[Floats, Floats]:
+    from statsmodels.genmod import cov_struct, families
+    from statsmodels.genmod.generalized_estimating_equations import GEE
+
+    link = families.Gaussian() if family == "gaussian" else families.Binomial()
+    structure = (
+        cov_struct.Independence() if correlation == "independence" else cov_struct.Exchangeable()
+    )
+    groups = np.unique(np.asarray(cases), return_inverse=True)[1]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        try:
+            found = GEE(outcome, design, groups=groups, family=link, cov_struct=structure).fit()
+        except (Warning, np.linalg.LinAlgError, ValueError) as error:
+            raise CannotSay(f"The model could not be fitted: {error}.") from error
+    estimates, errors = np.asarray(found.params), np.asarray(found.bse)
+    if not (np.isfinite(errors).all() and (errors > 1e-12).all()):
+        raise CannotSay("The outcome does not vary enough for an error over cases.")
+    return estimates, errors
