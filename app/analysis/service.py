@@ -1,18 +1,25 @@
 """Load what was answered, once the key is open."""
 
-from typing import NamedTuple
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
-from sqlalchemy import and_, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, and_, func, select
+from sqlalchemy.orm import Session, joinedload
 
 from app.analysis.domain import Reading, Table, paper_tables
 from app.errors import Conflict
+from app.readers.service import last_check
 from app.storage.models import (
     Case,
     Condition,
+    Debrief,
     Presentation,
+    ProblemReport,
     Reader,
     Response,
+    ScreenCheck,
     Stimulus,
     Study,
     Undone,
@@ -31,6 +38,44 @@ class Shown(NamedTuple):
     case: Case
     condition: Condition | None
     response: Response | None
+
+
+@dataclass(frozen=True)
+class PairShown:
+    """Two images beside each other; a catch is one image on both sides."""
+
+    reader: Reader
+    presentation: Presentation
+    left: Stimulus
+    right: Stimulus
+    response: Response | None
+
+    @property
+    def is_catch(self) -> bool:
+        return self.left.id == self.right.id
+
+
+@dataclass(frozen=True)
+class Notes:
+    """What else is known of each presentation, by its number."""
+
+    changes: Mapping[int, int]
+    problems: Mapping[int, Sequence[str]]
+
+    def of(self, presentation: Presentation) -> dict[str, object]:
+        return {
+            "n_changes": self.changes.get(presentation.id, 0),
+            "problems": " ".join(self.problems.get(presentation.id, ())),
+        }
+
+
+class ReaderRecord(NamedTuple):
+    """`check` is the last one that the reader took part in; `changes` counts the silent ones."""
+
+    reader: Reader
+    check: ScreenCheck | None
+    changes: int
+    debrief: Debrief | None
 
 
 def require_open_key(study: Study) -> None:
@@ -53,17 +98,89 @@ def presentations(session: Session, study: Study) -> list[Shown]:
         .join(Stimulus, Stimulus.id == Presentation.stimulus_id)
         .join(Case, Case.id == Stimulus.case_id)
         .outerjoin(Condition, Condition.id == Stimulus.condition_id)
-        .outerjoin(
-            Response,
-            and_(
-                Response.presentation_id == Presentation.id,
-                Response.id.not_in(select(Undone.response_id)),
-            ),
-        )
+        .outerjoin(Response, answers_that_stand())
         .where(Reader.study_id == study.id, Presentation.part == Part.READING)
         .order_by(Reader.id, Presentation.position)
     )
     return [Shown(*row) for row in rows]
+
+
+def answers_that_stand() -> ColumnElement[bool]:
+    return and_(
+        Response.presentation_id == Presentation.id,
+        Response.id.not_in(select(Undone.response_id)),
+    )
+
+
+def pairs(session: Session, study: Study) -> list[PairShown]:
+    """Every pair, in each reader's order, with the answer that stands."""
+    require_open_key(study)
+    sides = [
+        joinedload(side).options(joinedload(Stimulus.case), joinedload(Stimulus.condition))
+        for side in (Presentation.stimulus, Presentation.beside)
+    ]
+    rows = session.execute(
+        select(Reader, Presentation, Response)
+        .join(Presentation, Presentation.reader_id == Reader.id)
+        .outerjoin(Response, answers_that_stand())
+        .where(Reader.study_id == study.id, Presentation.part == Part.PAIRS)
+        .order_by(Reader.id, Presentation.position)
+        .options(*sides)
+    )
+    return [
+        PairShown(reader, shown, shown.stimulus, shown.beside, response)
+        for reader, shown, response in rows
+        if shown.beside is not None
+    ]
+
+
+def notes_of(session: Session, study: Study) -> Notes:
+    in_study = Presentation.reader_id.in_(select(Reader.id).where(Reader.study_id == study.id))
+    changed = session.scalars(
+        select(Response.presentation_id).join(Undone).join(Presentation).where(in_study)
+    )
+    reported = session.execute(
+        select(ProblemReport.presentation_id, ProblemReport.kind)
+        .join(Presentation)
+        .where(in_study)
+        .order_by(ProblemReport.id)
+    )
+    problems: dict[int, list[str]] = defaultdict(list)
+    for presentation, kind in reported:
+        problems[presentation].append(kind.value)
+    return Notes(Counter(changed), problems)
+
+
+def reader_records(session: Session, study: Study) -> list[ReaderRecord]:
+    require_open_key(study)
+    of_reader = select(func.count()).where(ScreenCheck.reader_id == Reader.id)
+    rows = session.execute(
+        select(
+            Reader,
+            of_reader.where(ScreenCheck.is_silent.is_(True)).scalar_subquery(),
+            Debrief,
+        )
+        .outerjoin(Debrief, Debrief.reader_id == Reader.id)
+        .where(Reader.study_id == study.id)
+        .order_by(Reader.id)
+    )
+    return [
+        ReaderRecord(reader, last_check(session, reader, asked=True), changes, debrief)
+        for reader, changes, debrief in rows
+    ]
+
+
+def undone_answers(session: Session, study: Study) -> Sequence[Any]:
+    """(reader, presentation, response, undone) of what was taken back, never in practice."""
+    require_open_key(study)
+    return session.execute(
+        select(Reader, Presentation, Response, Undone)
+        .join(Presentation, Presentation.reader_id == Reader.id)
+        .join(Response, Response.presentation_id == Presentation.id)
+        .join(Undone, Undone.response_id == Response.id)
+        .where(Reader.study_id == study.id, Presentation.part != Part.PRACTICE)
+        .order_by(Reader.id, Presentation.part, Presentation.position, Response.attempt)
+    ).all()
 
 
 def tables(session: Session, study: Study) -> list[Table]:
