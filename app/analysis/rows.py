@@ -14,7 +14,6 @@ from app.analysis.service import (
     reader_records,
     undone_answers,
 )
-from app.readers.domain import receipt
 from app.reading.domain import Choice
 from app.reading.service import choices_for
 from app.storage.models import (
@@ -27,6 +26,7 @@ from app.storage.models import (
     Stimulus,
     Study,
 )
+from app.studies.domain import receipt
 from app.vocabulary import Answer, Part
 
 SCHEMA_VERSION = "1.1"

@@ -1,13 +1,12 @@
 """What a reader's browser says about its screen, and which readers may come in."""
 
-import hashlib
-import hmac
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.errors import Invalid, NotAllowed
+from app.studies.domain import drawn
 from app.vocabulary import N_
 
 Length = Annotated[int, Field(ge=0, le=100_000)]
@@ -71,18 +70,7 @@ def end_of(day: date | None, now: datetime) -> datetime | None:
     return end
 
 
-def drawn(secret: str, purpose: str) -> str:
-    """64 hexadecimal digits that only the study's secret leads to, the same on every engine."""
-    return hmac.new(bytes.fromhex(secret), purpose.encode(), hashlib.sha256).hexdigest()
-
-
 def keys_swapped(secret: str, number: int) -> bool:
     """Of every two readers in turn one has the answer keys the other way round, at random which."""
     first_of_two = int(drawn(secret, f"keys/{(number - 1) // 2}"), 16) % 2 == 1
     return first_of_two != (number % 2 == 0)
-
-
-def receipt(secret: str, label: str) -> str:
-    """A code that the reader can quote, and that only the study's researcher can recognise."""
-    code = drawn(secret, f"receipt/{label}")[:8].upper()
-    return f"{code[:4]}-{code[4:]}"

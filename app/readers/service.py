@@ -14,12 +14,11 @@ from app.readers.domain import (
     NO_LINK,
     CheckRecord,
     DisplayRecord,
-    drawn,
     keys_swapped,
     require_valid,
 )
 from app.storage.models import Reader, ScreenCheck, Study
-from app.studies.domain import require_state
+from app.studies.domain import drawn, require_state
 from app.studies.service import hold, record
 from app.vocabulary import StudyState
 from app.web.identity import digest, new_token

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from app.readers.domain import receipt
 from app.readers.service import CONSENT_VERSION
 from app.reading.domain import (
     PAIR_QUESTIONS,
@@ -14,7 +13,7 @@ from app.reading.domain import (
 )
 from app.reading.service import choices_for
 from app.storage.models import Reader, Study
-from app.studies.domain import Design
+from app.studies.domain import Design, receipt
 from app.studies.service import design_of_study
 from app.vocabulary import Part
 

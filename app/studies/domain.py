@@ -1,5 +1,7 @@
 """The rules of a study: what may be designed, what may be said to readers, what comes next."""
 
+import hashlib
+import hmac
 import math
 import re
 from dataclasses import dataclass
@@ -122,3 +124,14 @@ def require_state(state: StudyState, *allowed: StudyState, to: str) -> None:
 def is_key_open(state: StudyState, is_demo: bool) -> bool:
     """Whether a researcher may see answers by arm: after unblinding, or live in a demo."""
     return is_demo or state is StudyState.UNBLINDED
+
+
+def drawn(secret: str, purpose: str) -> str:
+    """64 hexadecimal digits that only the study's secret leads to, the same on every engine."""
+    return hmac.new(bytes.fromhex(secret), purpose.encode(), hashlib.sha256).hexdigest()
+
+
+def receipt(secret: str, label: str) -> str:
+    """A code that the reader can quote, and that only the study's researcher can recognise."""
+    code = drawn(secret, f"receipt/{label}")[:8].upper()
+    return f"{code[:4]}-{code[4:]}"

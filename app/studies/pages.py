@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from app.storage.models import Batch, Study
-from app.studies.domain import Design, is_key_open
+from app.studies.domain import Design, is_key_open, receipt
 from app.studies.forms import StudyForm
 from app.studies.monitor import Progress, Reported
 from app.studies.service import design_of, design_of_study
@@ -66,7 +66,7 @@ class Fact:
 
 @dataclass(frozen=True)
 class ReaderRow:
-    """`link` says how long the personal link is good."""
+    """`link` says how long the personal link is good; `receipt` is what a reader can quote."""
 
     label: str
     done: int
@@ -74,6 +74,7 @@ class ReaderRow:
     finished_at: datetime | None
     link: str
     may_revoke: bool
+    receipt: str
 
 
 @dataclass(frozen=True)
@@ -153,7 +154,7 @@ def study_page(
         batch=study.batch.name,
         presentations=design_of(study.stimuli, study.sets).presentations,
         facts=facts_of(study),
-        readers=[reader_row(reader, now) for reader in readers],
+        readers=[reader_row(study, reader, now) for reader in readers],
         problems=[
             ProblemRow(each.reader, PARTS[each.part], each.token, PROBLEMS[each.kind], each.at)
             for each in problems
@@ -184,7 +185,7 @@ PAIR_TASKS = {
 }
 
 
-def reader_row(reader: Progress, now: datetime) -> ReaderRow:
+def reader_row(study: Study, reader: Progress, now: datetime) -> ReaderRow:
     return ReaderRow(
         reader.label,
         reader.done,
@@ -192,6 +193,7 @@ def reader_row(reader: Progress, now: datetime) -> ReaderRow:
         reader.finished_at,
         link_text(reader, now),
         reader.revoked_at is None,
+        receipt(study.secret, reader.label) if reader.finished_at else "",
     )
 
 

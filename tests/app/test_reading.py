@@ -11,13 +11,13 @@ from fastapi.testclient import TestClient
 from sqlalchemy import select
 
 from app.readers.domain import keys_swapped
-from app.readers.domain import receipt as receipt_of
 from app.readers.service import CONSENT_VERSION, find_reader, invite, reissue, revoke
 from app.reading.pages import start_page
 from app.reading.service import AHEAD
 from app.reading.visitor import READER_COOKIE
 from app.storage.models import Presentation, Reader, Response, ScreenCheck, Sitting
 from app.storage.session import Database
+from app.studies.domain import receipt as receipt_of
 from app.studies.service import find_study, lock_study, unblind_study
 from app.web.identity import now
 from app.web.templating import html

@@ -18,7 +18,6 @@ from sqlalchemy import select
 
 from app.analysis.columns import TABLES, Column
 from app.analysis.export import to_csv
-from app.readers.domain import receipt
 from app.reading.order import sittings
 from app.storage.models import (
     Batch,
@@ -30,6 +29,7 @@ from app.storage.models import (
     Study,
 )
 from app.storage.session import Database
+from app.studies.domain import receipt
 from app.studies.service import find_study, lock_study, unblind_study
 from app.vocabulary import PairTask, StudyState, Undo
 from app.web.identity import now

@@ -493,6 +493,23 @@ def test_the_study_page_tells_which_links_have_expired(
     assert "expired 20" in reader_line(desk.get(f"/studies/{made.study}").text, "R01")
 
 
+def test_a_researcher_recognises_the_receipt_of_who_has_finished(
+    office: Office,
+    browser: Browser,
+    ready: Ready,
+    begin: Callable[..., None],
+    read: Callable[..., int],
+) -> None:
+    made, reader = ready(readers=2), browser()
+    begin(reader, made.links[0])
+    read(reader)
+    reader.post("/reading/questions")
+    [receipt] = re.findall(r"[0-9A-F]{4}-[0-9A-F]{4}", reader.get("/reading/done").text)
+    page = office().get(f"/studies/{made.study}").text
+    assert receipt in reader_line(page, "R01")
+    assert not re.search(r"[0-9A-F]{4}-[0-9A-F]{4}", reader_line(page, "R02"))
+
+
 def test_a_reader_that_the_study_does_not_have_is_not_found(office: Office, ready: Ready) -> None:
     desk, study = office_of(office, ready)
     for action in ("revoke", "reissue"):
