@@ -1,6 +1,6 @@
 // Cards that cover the reading until the reader goes on: the beginning, a pause, a break, a problem.
 
-import { element } from "./page.js";
+import { element, text } from "./page.js";
 
 /** Emits "change" when a card has opened or closed. */
 export const cards = new EventTarget();
@@ -11,10 +11,16 @@ export function isCardOpen() {
 }
 
 /** Resolves when the reader goes on. */
-export function showCard(title, text) {
+export function showCard(title, sentence) {
   element("card-title").textContent = title;
-  element("card-text").textContent = text;
+  element("card-text").textContent = sentence;
   return opened(element("card"));
+}
+
+/** In practice: the answer of the data set, in the words of its button. */
+export function showFeedback(given, right) {
+  const answer = document.querySelector(`[data-answer="${right}"] .label`).textContent;
+  return showCard(text(given === right ? "agree" : "differ"), text("feedback", { answer }));
 }
 
 /** The kind of problem the reader chose, or "" for none. */

@@ -21,14 +21,14 @@ export class ReadingClock {
 
   hide(at) {
     this.note(at);
-    this.#hiddenSince ??= at;
+    this.#hiddenSince ??= Math.max(at, this.#startedAt);
   }
 
   show(at) {
     if (!this.isHidden) return;
-    this.#hiddenFor += at - this.#hiddenSince;
+    this.#hiddenFor += Math.max(0, at - this.#hiddenSince);
     this.#hiddenSince = null;
-    this.#activeAt = at;
+    this.#activeAt = Math.max(at, this.#activeAt);
   }
 
   /** The reader did something. */

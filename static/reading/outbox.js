@@ -62,25 +62,28 @@ export class Outbox extends EventTarget {
 
   #start() {
     this.#report();
-    if (this.#isSending) return;
-    this.#isSending = true;
-    this.#sendAll()
-      .catch(this.#onClosed)
-      .finally(() => (this.#isSending = false));
+    if (!this.#isSending) this.#sendAll().catch(this.#onClosed);
   }
 
   async #sendAll() {
-    while (!this.isEmpty) {
-      const [item] = this.#items;
-      const { window, isWanted } = await this.#deliver(item);
-      this.#items.shift();
-      Promise.resolve(item.key).then((key) => key !== null && this.#queue.remove(key));
-      this.#isFailing = false;
-      this.#report();
-      this.#onWindow(window);
-      item.settle(isWanted ? window : null);
-      this.dispatchEvent(new Event("acknowledged"));
+    this.#isSending = true;
+    try {
+      while (!this.isEmpty) await this.#sendFirst();
+    } finally {
+      this.#isSending = false;
     }
+  }
+
+  async #sendFirst() {
+    const [item] = this.#items;
+    const { window, isWanted } = await this.#deliver(item);
+    this.#items.shift();
+    Promise.resolve(item.key).then((key) => key !== null && this.#queue.remove(key));
+    this.#isFailing = false;
+    this.#report();
+    this.#onWindow(window);
+    item.settle(isWanted ? window : null);
+    this.dispatchEvent(new Event("acknowledged"));
   }
 
   async #deliver({ kind, body }) {

@@ -7,6 +7,16 @@ export function takePlace(queue, onElsewhere) {
   channel.addEventListener("message", onElsewhere);
 }
 
+/** Asks before the window is closed while that would lose something. */
+export function warnBeforeLoss(wouldLose) {
+  addEventListener("beforeunload", (event) => {
+    if (!wouldLose()) return;
+    event.preventDefault();
+    // Browsers from before 2024 ask only when this is set.
+    event.returnValue = true;
+  });
+}
+
 /** A page out of the back-forward cache knows a visit that is over. */
 export function startAnewWhenBack() {
   addEventListener("pageshow", ({ persisted }) => persisted && location.reload());

@@ -1,22 +1,20 @@
 // The reading room: shows one image after another and never makes the reader wait for the network.
 
 import { Breaks } from "./breaks.js";
-import { askForProblem, cards, closeCard, isCardOpen, showCard } from "./cards.js";
+import { askForProblem, cards, closeCard, isCardOpen, showCard, showFeedback } from "./cards.js";
 import { watchDisplay } from "./display.js";
 import { followGestures } from "./gestures.js";
 import { Order } from "./order.js";
 import { Outbox } from "./outbox.js";
 import { element, page, text } from "./page.js";
-import { startAnewWhenBack, takePlace } from "./place.js";
+import { startAnewWhenBack, takePlace, warnBeforeLoss } from "./place.js";
 import { onPress } from "./presses.js";
 import { Queue } from "./queue.js";
 import { Reading } from "./reading.js";
 import { Closed, keepTrying, Refusal, Server } from "./server.js";
 import { say, showChoice, showEnd, showMayUndo, showPosition, showSaving, showZoom } from "./status.js";
 import { View } from "./view.js";
-
-// Waiting shorter than this is not worth a word.
-const PATIENCE_MS = 400;
+import { aMoment, once, patiently } from "./waiting.js";
 
 const server = new Server();
 const view = new View(document.querySelectorAll("canvas"));
@@ -37,7 +35,7 @@ async function run() {
   const arrival = await patiently(keepTrying(() => server.arrive(), sayNoConnection));
   takePlace(arrival.queue, () => stop(new Closed(text("elsewhere"))));
   const queue = new Queue(arrival.queue);
-  outbox = new Outbox({ server, queue, onState: showSaving, onWindow: follow, onClosed: stop });
+  outbox = new Outbox({ server, queue, onState, onWindow: follow, onClosed: stop });
   await outbox.load();
   if (outbox.isEmpty) follow(arrival);
   else await patiently(outbox.emptied());
@@ -60,9 +58,9 @@ async function readNext() {
   showPosition(order.place + 1);
   view.show(bitmaps);
   sayWhetherItFits();
-  const paintedAt = await painted();
+  const paintedAt = await view.painted();
   if (isStopped || present !== order.present) return;
-  reading = new Reading({ paintedAt, describe });
+  reading = new Reading({ paintedAt, describe: () => view.display });
   noteVisibility(paintedAt);
   const { kind, response } = await reading.outcome;
   reading = null;
@@ -83,8 +81,7 @@ async function decoded(presentation) {
 }
 
 async function askAnew() {
-  const waited = new Promise((resolve) => setTimeout(resolve, PATIENCE_MS));
-  await patiently(Promise.all([outbox.emptied(), waited]));
+  await patiently(Promise.all([outbox.emptied(), aMoment()]));
   if (order.isFinished) return;
   follow(await keepTrying(() => server.window(), sayNoConnection));
   if (!order.present && !order.isFinished) throw new Closed(text("failed"));
@@ -97,35 +94,13 @@ async function keep({ token, attempt }, response) {
   const sent = outbox.add("response", { token, attempt, ...response });
   // What is learnt in practice is learnt before the next image.
   const window = page.part === "practice" ? await patiently(sent) : null;
-  if (!window?.feedback || isStopped) return;
-  const choice = document.querySelector(`[data-answer="${window.feedback}"] .label`);
-  const title = text(window.feedback === response.answer ? "agree" : "differ");
-  await showCard(title, text("feedback", { answer: choice?.textContent ?? window.feedback }));
+  if (window?.feedback && !isStopped) await showFeedback(response.answer, window.feedback);
 }
 
 async function takeBack() {
   outbox.add("undo", order.goBack());
   showMayUndo(order.mayUndo);
   if (!order.present.isFetched) await patiently(outbox.emptied());
-}
-
-/** The time of the frame after the one that drew the image: only then has it been put on the screen. */
-async function painted() {
-  for (;;) {
-    await nextFrame();
-    const at = await nextFrame();
-    if (view.scale > 0 || isStopped) return at;
-    await once(view, "resize");
-  }
-}
-
-function describe() {
-  return {
-    ...view.display,
-    device_pixel_ratio: devicePixelRatio,
-    viewport_width: innerWidth,
-    viewport_height: innerHeight,
-  };
 }
 
 function follow(window) {
@@ -205,12 +180,7 @@ function noteVisibility(at) {
   else reading?.hide(at);
 }
 
-addEventListener("beforeunload", (event) => {
-  if (outbox?.isDurable ?? true) return;
-  event.preventDefault();
-  // Browsers from before 2024 ask only when this is set.
-  event.returnValue = true;
-});
+warnBeforeLoss(() => outbox !== null && !outbox.isDurable);
 startAnewWhenBack();
 
 // What is said
@@ -231,29 +201,17 @@ function stopIfClosed(error) {
   if (error instanceof Closed) stop(error);
 }
 
+function onState(state) {
+  showSaving(state);
+  if (state.name === "offline") sayNoConnection();
+}
+
 function sayNoConnection() {
   if (!isStopped && view.isEmpty) say(text("no_connection"));
 }
 
 function sayWhetherItFits() {
   say(view.scale > 0 ? "" : text("too_small"));
-}
-
-async function patiently(promise) {
-  const timer = setTimeout(() => !isStopped && say(text("moment")), PATIENCE_MS);
-  try {
-    return await promise;
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-function once(target, type) {
-  return new Promise((resolve) => target.addEventListener(type, resolve, { once: true }));
-}
-
-function nextFrame() {
-  return new Promise(requestAnimationFrame);
 }
 
 run().catch(stop);

@@ -2,9 +2,11 @@
 
 import { element, page, text } from "./page.js";
 
+let hasEnded = false;
+
 /** A sentence in the place of the image; an empty one takes it away. */
 export function say(message) {
-  if (element("message").textContent === message) return;
+  if (hasEnded || element("message").textContent === message) return;
   element("message").textContent = message;
   if (message) announce(message);
 }
@@ -56,6 +58,7 @@ export function showMayUndo(mayUndo) {
 /** Ends all reading in this window: what the server said, and the way on. */
 export function showEnd(message) {
   say(message);
+  hasEnded = true;
   showSentence("", "ended");
   for (const button of document.querySelectorAll("main > :not(dialog) button")) {
     button.setAttribute("aria-disabled", true);

@@ -1,6 +1,7 @@
 // What is on the stage: one image, or two side by side that are always shown alike.
 
 import { PixelCanvas } from "./canvas.js";
+import { nextFrame, once } from "./waiting.js";
 
 export const LARGEST_ZOOM = 4;
 
@@ -48,7 +49,7 @@ export class View extends EventTarget {
     return Math.floor(Math.min(width / image.width, height / image.height));
   }
 
-  /** The size at zoom 1 in device pixels, and whether what was on the screen was exactly the file. */
+  /** How it is shown: the size at zoom 1 in device pixels, and whether it was exactly the file. */
   get display() {
     const [image] = this.#bitmaps;
     const knowsDevicePixels = this.#canvases.every((canvas) => canvas.knowsDevicePixels);
@@ -58,6 +59,9 @@ export class View extends EventTarget {
       scale: this.scale,
       zoom: this.#largestZoom,
       pixel_exact: knowsDevicePixels && this.scale > 0 && this.#wasExact,
+      device_pixel_ratio: devicePixelRatio,
+      viewport_width: innerWidth,
+      viewport_height: innerHeight,
     };
   }
 
@@ -74,6 +78,16 @@ export class View extends EventTarget {
 
   clear() {
     this.show(null);
+  }
+
+  /** The time of the frame after the one that drew the image: only then is it on the screen. */
+  async painted() {
+    for (;;) {
+      await nextFrame();
+      const at = await nextFrame();
+      if (this.scale > 0) return at;
+      await once(this, "resize");
+    }
   }
 
   /** Hides the image without forgetting it. */

@@ -325,7 +325,7 @@ def assert_exact(page: Page, pixels: Pixels, canvas: int = 0, zoom: int = 1, rig
     """
     drawn = backing_store(page, canvas)
     height, width, _ = drawn.shape
-    scale = zoom * min(height // pixels.shape[0], width // pixels.shape[1])
+    scale: int = zoom * min(height // pixels.shape[0], width // pixels.shape[1])
     expected = enlarged(pixels, scale)
     row, column = (height - expected.shape[0]) // 2, (width - expected.shape[1]) // 2
     if column < 0:

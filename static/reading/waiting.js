@@ -1,0 +1,28 @@
+// Waiting for what comes: with a word only when it takes long.
+
+import { say } from "./status.js";
+import { text } from "./page.js";
+
+const PATIENCE_MS = 400;
+
+/** What the promise resolves to; says that it takes a moment, if it does. */
+export async function patiently(promise) {
+  const timer = setTimeout(() => say(text("moment")), PATIENCE_MS);
+  try {
+    return await promise;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+export function aMoment() {
+  return new Promise((resolve) => setTimeout(resolve, PATIENCE_MS));
+}
+
+export function once(target, type) {
+  return new Promise((resolve) => target.addEventListener(type, resolve, { once: true }));
+}
+
+export function nextFrame() {
+  return new Promise(requestAnimationFrame);
+}
