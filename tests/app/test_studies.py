@@ -17,7 +17,9 @@ from PIL import Image
 from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 
+from app import ROOT
 from app.batches.service import find_batch, import_batch
+from app.cli_design import OPTIONS
 from app.errors import Conflict, Invalid, NotAllowed
 from app.readers.service import CONSENT_VERSION, Consent, invite
 from app.reading.service import begin as begin_reading
@@ -809,3 +811,17 @@ def test_a_case_on_which_the_attack_failed_is_not_shown(
         new = NewStudy("Only what succeeded", "Tissue images")
         study = create_study(session, researcher, find_batch(session, batch), new, now())
         assert {stimulus.case.name for stimulus in study.stimuli} == {"c02", "c03", "c04"}
+
+
+def test_the_protocol_tells_every_option_of_a_design() -> None:
+    told = (ROOT / "docs/protocol.md").read_text(encoding="utf-8")
+    options = {"--demo", "--batch"} | {name for each in OPTIONS for name in named(each)}
+    assert {name for name in options if f"`{name}`" not in told} == set()
+    assert set(re.findall(r"`(--[a-z-]+)`", told)) == options
+
+
+def named(option: Callable[..., Any]) -> list[str]:
+    """What a click option is called on the command line."""
+    decorated = option(lambda: None)
+    [parameter] = decorated.__click_params__
+    return [name for name in parameter.opts if name.startswith("--")]
