@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from fastapi.middleware.gzip import GZipMiddleware
 from fastapi.staticfiles import StaticFiles
 
 from app import ROOT
@@ -56,6 +57,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         health,
     ):
         app.include_router(feature.router)
-    app.mount("/static", StaticFiles(directory=ROOT / "static"), name="static")
+    # Nothing else is compressed: how far an image shrinks would tell its arm.
+    app.mount("/static", GZipMiddleware(StaticFiles(directory=ROOT / "static")), name="static")
     add_error_pages(app)
     return app
