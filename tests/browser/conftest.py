@@ -9,10 +9,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Playwright, sync_playwright
 
-from ml.data import load_patches
-from ml.phantom import write_phantom
 from tests.browser.reader import Reader, Watch
-from tests.browser.server import Server, Study
+from tests.browser.server import Server, Study, with_tissue
 
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = (
@@ -54,30 +52,8 @@ def chromium(playwright: Playwright) -> Iterator[Callable[..., Browser]]:
 def server(
     tmp_path_factory: pytest.TempPathFactory, make_batch: Callable[..., Path]
 ) -> Iterator[Server]:
-    """One for all: 20 cases with tumour in two conditions, and a batch for practice."""
-    folder = tmp_path_factory.mktemp("served")
-    write_phantom(folder / "phantom", patches_per_fold=48, folds=1, size=128, seed=7)
-    patches = load_patches(folder / "phantom")
-    images: dict[int, list[Any]] = {0: [], 1: []}
-    for index, truth in enumerate(patches.labels):
-        images[int(truth)].append(patches.image(index))
-    made = Server.new(folder / "home")
-    made.add_batch(
-        make_batch(
-            folder / "batch",
-            cases=20,
-            conditions=2,
-            truths=[1] * 20,
-            images=images[1],
-            name="Generated tissue",
-        )
-    )
-    practice = [images[1][20], images[0][0], images[1][21], images[0][1]]
-    made.add_batch(
-        make_batch(
-            folder / "practice", truths=[1, 0, 1, 0], images=practice, seed=1, name="For practice"
-        )
-    )
+    """One for all; tests bring the studies."""
+    made = with_tissue(tmp_path_factory.mktemp("served"), make_batch)
     made.start()
     yield made
     made.stop()

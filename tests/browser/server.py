@@ -9,7 +9,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +23,8 @@ from app.storage.images import ImageStore
 from app.storage.session import Database
 from app.studies.service import NewStudy, create_study, find_study, lock_study
 from app.web.identity import now
+from ml.data import load_patches
+from ml.phantom import write_phantom
 
 BIN = Path(sys.executable).parent
 EMAIL, PASSWORD = "ada@example.org", "correct horse battery"
@@ -159,6 +161,34 @@ class Server:
         """Those that were not taken back."""
         standing = ANSWERS.format("AND u.response_id IS NULL")
         return self.rows(standing, study.number, reader)
+
+
+def with_tissue(folder: Path, write_batch: Callable[..., Path]) -> Server:
+    """With 20 cases of generated tumour in two conditions, and a batch for practice."""
+    write_phantom(folder / "phantom", patches_per_fold=48, folds=1, size=128, seed=7)
+    patches = load_patches(folder / "phantom")
+    images: dict[int, list[Any]] = {0: [], 1: []}
+    for index, truth in enumerate(patches.labels):
+        images[int(truth)].append(patches.image(index))
+    delivered = write_batch(
+        folder / "batch",
+        cases=20,
+        conditions=2,
+        truths=[1] * 20,
+        images=images[1],
+        name="Generated tissue",
+    )
+    practice = write_batch(
+        folder / "practice",
+        truths=[1, 0, 1, 0],
+        images=[images[1][20], images[0][0], images[1][21], images[0][1]],
+        seed=1,
+        name="For practice",
+    )
+    server = Server.new(folder / "home")
+    server.add_batch(delivered)
+    server.add_batch(practice)
+    return server
 
 
 def in_order(answers: Sequence[str], *, part: str = "reading", start: int = 1) -> list[Answer]:
