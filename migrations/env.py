@@ -1,5 +1,8 @@
 """Runs the migrations, on the connection it is given or on the configured database."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from alembic import context
 from sqlalchemy import Connection
 
@@ -16,9 +19,35 @@ def migrate(connection: Connection) -> None:
         user_module_prefix="types.",
         compare_type=True,
     )
-    with context.begin_transaction():
-        context.run_migrations()
-    connection.commit()
+    with without_foreign_keys(connection):
+        with context.begin_transaction():
+            context.run_migrations()
+            require_parents(connection)
+        connection.commit()
+
+
+@contextmanager
+def without_foreign_keys(connection: Connection) -> Iterator[None]:
+    """SQLite changes most tables by making them anew, which a row that points there forbids.
+
+    The switch works outside a transaction only, so it goes past SQLAlchemy, which begins one.
+    """
+    if connection.dialect.name != "sqlite":
+        yield
+        return
+    sqlite = connection.connection
+    sqlite.cursor().execute("PRAGMA foreign_keys=OFF")
+    try:
+        yield
+    finally:
+        sqlite.cursor().execute("PRAGMA foreign_keys=ON")
+
+
+def require_parents(connection: Connection) -> None:
+    if connection.dialect.name == "sqlite":
+        orphans = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
+        if orphans:
+            raise RuntimeError(f"the migration left rows that point nowhere: {orphans[:5]}")
 
 
 given: Connection | None = context.config.attributes.get("connection")

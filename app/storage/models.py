@@ -85,6 +85,16 @@ class ResearcherSession(Base):
     researcher: Mapped[Researcher] = relationship()
 
 
+class SignInFailure(Base):
+    """A password that was not right, by digest of the email or of the address it came from."""
+
+    __tablename__ = "sign_in_failure"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(DIGEST, index=True)
+    at: Mapped[datetime] = mapped_column(UTCDateTime)
+
+
 class ApiToken(Base):
     """Lets a program act for a researcher. Only a digest of it is kept."""
 
@@ -108,10 +118,20 @@ class Batch(Base):
     """
 
     __tablename__ = "batch"
+    __table_args__ = (
+        UniqueConstraint("researcher_id", "digest"),
+        Index(
+            "uq_batch_of_nobody",
+            "digest",
+            unique=True,
+            sqlite_where=text("researcher_id IS NULL"),
+            postgresql_where=text("researcher_id IS NULL"),
+        ),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(String(200))
-    digest: Mapped[str] = mapped_column(DIGEST, unique=True)
+    digest: Mapped[str] = mapped_column(DIGEST)
     criterion: Mapped[str] = mapped_column(String(500))
     network: Mapped[dict[str, Any]] = mapped_column(JSON)
     provenance: Mapped[dict[str, Any]] = mapped_column(JSON)
@@ -245,6 +265,7 @@ class Study(Base):
 
     __tablename__ = "study"
     __table_args__ = (
+        UniqueConstraint("researcher_id", "internal_title"),
         CheckConstraint("sets >= 1", name="sets"),
         CheckConstraint("minimum_gap >= 1", name="minimum_gap"),
         CheckConstraint("waves BETWEEN 1 AND sets", name="waves"),
@@ -254,7 +275,7 @@ class Study(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     researcher_id: Mapped[int] = mapped_column(ForeignKey("researcher.id"))
     batch_id: Mapped[int] = mapped_column(ForeignKey("batch.id"))
-    internal_title: Mapped[str] = mapped_column(String(200), unique=True)
+    internal_title: Mapped[str] = mapped_column(String(200))
     public_title: Mapped[str] = mapped_column(String(200))
     question: Mapped[str] = mapped_column(String(300))
     criterion: Mapped[str] = mapped_column(String(500))
@@ -520,7 +541,10 @@ class ProblemReport(Base):
 
 
 class Event(Base):
-    """What happened to a study, and by whom; rows are only ever added."""
+    """What happened to a study, and by whom; rows are only ever added.
+
+    `detail` says more where the kind needs it, such as which collaborator was added.
+    """
 
     __tablename__ = "event"
 
@@ -529,3 +553,4 @@ class Event(Base):
     at: Mapped[datetime] = mapped_column(UTCDateTime)
     actor: Mapped[str] = mapped_column(String(320))
     kind: Mapped[str] = mapped_column(String(40))
+    detail: Mapped[str] = mapped_column(String(400), default="")

@@ -42,6 +42,7 @@ READER = [
     "consent_sha256 VARCHAR(64)",
 ]
 COLUMNS = {"study": STUDY, "reader": READER}
+CHECKS = {"study": ("ck_study_waves", "ck_study_undo", "ck_study_pairtask")}
 ONLY_ADDED = ("response", "undone", "event")
 FORBIDDEN = (("updated", "UPDATE"), ("deleted", "DELETE"))
 CHANGED = ("response", "presentation", "study_stimulus")
@@ -122,8 +123,11 @@ def downgrade() -> None:
     for table in ("sitting", "screen_check", "debrief"):
         op.drop_table(table)
     for table, columns in COLUMNS.items():
-        for column in reversed(columns):
-            op.execute(f"ALTER TABLE {table} DROP COLUMN {column.split()[0]}")
+        with op.batch_alter_table(table) as batch_op:
+            for check in CHECKS.get(table, ()):
+                batch_op.drop_constraint(op.f(check), type_="check")
+            for column in reversed(columns):
+                batch_op.drop_column(column.split()[0])
 
 
 def set_aside() -> None:

@@ -37,6 +37,7 @@ COLUMNS = {
         "started_at {moment}",
     ],
 }
+CHECKS = {"study": ("ck_study_estimand",)}
 TABLES = ("rehearsal", "amendment", "member", "delivery", "api_token")
 
 
@@ -67,8 +68,11 @@ def downgrade() -> None:
         for column in ("researcher_id", "scan", "evidence"):
             batch_op.drop_column(column)
     for table, columns in COLUMNS.items():
-        for column in reversed(columns):
-            op.execute(f"ALTER TABLE {table} DROP COLUMN {column.split()[0]}")
+        with op.batch_alter_table(table) as batch_op:
+            for check in CHECKS.get(table, ()):
+                batch_op.drop_constraint(op.f(check), type_="check")
+            for column in reversed(columns):
+                batch_op.drop_column(column.split()[0])
 
 
 def create_tables() -> None:

@@ -12,6 +12,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import URL, Connection, MetaData, Table, inspect, select, text
+from sqlalchemy.exc import DBAPIError
 
 from app.errors import Conflict
 from app.main import create_app
@@ -286,6 +287,21 @@ def test_what_was_read_before_the_reading_room_is_kept(of_0001: Database) -> Non
     assert (response["zoom"], response["idle_ms"], response["confidence"]) == (1, 0, None)
     assert response["given_at"] == response["answered_at"]
     assert shown == [{"study_id": 1, "stimulus_id": 1, "part": "reading"}]
+
+
+def test_what_the_first_version_has_is_kept_by_the_newest(of_0001: Database) -> None:
+    """SQLite makes tables anew to change them, while rows of other tables point there."""
+    of_0001.upgrade()
+    with of_0001.engine.connect() as connection:
+        for name, rows in ROWS_OF_0001.items():
+            assert len(rows_of(connection, name)) == len(rows), name
+
+
+def test_rows_that_point_nowhere_are_refused_again_after_a_migration(of_0001: Database) -> None:
+    of_0001.upgrade()
+    delete = text("DELETE FROM researcher")
+    with pytest.raises(DBAPIError, match="(?i)foreign key"), of_0001.engine.begin() as connection:
+        connection.execute(delete)
 
 
 def test_new_rows_are_numbered_after_those_that_were_kept(of_0001: Database) -> None:
