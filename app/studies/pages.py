@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from app.storage.models import Batch, Study
 from app.studies.domain import Design, is_key_open, receipt
@@ -202,8 +202,8 @@ def link_text(reader: Progress, now: datetime) -> str:
         return "withdrawn"
     if reader.expires_at is None:
         return "open"
-    until = f"{reader.expires_at:%Y-%m-%d %H:%M} UTC"
-    return f"expired {until}" if reader.expires_at <= now else f"until {until}"
+    last_day = f"{reader.expires_at - timedelta(microseconds=1):%Y-%m-%d}"
+    return f"expired {last_day}" if reader.expires_at <= now else f"until {last_day}"
 
 
 def facts_of(study: Study) -> list[Fact]:
