@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from app.errors import Conflict, Invalid
@@ -13,6 +14,7 @@ USUAL_GAP = 10
 SECONDS_A_PRESENTATION = 7
 SECONDS_A_PAIR = 10
 LARGEST_COUNT = 1000
+LONGEST_MS = 3_600_000
 QUESTION = "Does this image show tumour?"
 
 # Words that would tell a reader what is being studied, in the languages that readers read.
@@ -93,6 +95,22 @@ def refuse_out_of_range(**numbers: int) -> None:
     for name, number in numbers.items():
         if not 0 <= number <= LARGEST_COUNT:
             raise Invalid(f"The {name.replace('_', ' ')} is 0 to {LARGEST_COUNT}.")
+
+
+def refuse_impossible_plan(
+    margins: Mapping[str, float], alpha: float, least_ms: int | None, most_ms: int | None
+) -> None:
+    """Invalid when these could decide nothing, or would leave out every answer."""
+    for name, margin in margins.items():
+        if not 0.01 <= margin <= 0.5:
+            raise Invalid(f"The margin for {name} is a share from 0.01 to 0.5, such as 0.05.")
+    if not 0.001 <= alpha <= 0.2:
+        raise Invalid("Alpha is a share from 0.001 to 0.2, such as 0.05.")
+    for time in (least_ms, most_ms):
+        if time is not None and not 1 <= time <= LONGEST_MS:
+            raise Invalid(f"A limit for the time of an answer is 1 to {LONGEST_MS} ms, or empty.")
+    if least_ms is not None and most_ms is not None and least_ms >= most_ms:
+        raise Invalid("The least time of an answer must be below the most.")
 
 
 def pairs_of(task: PairTask | None, altered: int) -> int:

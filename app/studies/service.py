@@ -2,19 +2,17 @@
 
 import random
 import secrets
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import Select, func, select, true
+from sqlalchemy import Select, delete, select
 from sqlalchemy.orm import Session
 
 from app.errors import Conflict, Invalid, NotFound
 from app.storage.models import (
     Batch,
-    Case,
     Condition,
     Event,
     Researcher,
@@ -30,11 +28,13 @@ from app.studies.domain import (
     chosen_gap,
     pairs_of,
     refuse_impossible,
+    refuse_impossible_plan,
     refuse_out_of_range,
     refuse_revealing,
     require_state,
 )
-from app.vocabulary import PairTask, Part, StudyState, Undo
+from app.studies.selection import chosen_cases, conditions_named, images_of, practice_images
+from app.vocabulary import Estimand, PairTask, Part, StudyState, Undo
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,8 @@ class NewStudy:
 
     cases: at most so many, drawn at random. practice: images of cases that are not read, from
     `practice_batch` or else the study's own. break_after_*: 0 for never. pair_conditions: all
-    of the batch when empty.
+    of the batch when empty. Margins are shares; answers outside the times are left out of the
+    analysis. scan_reason: why a batch whose blinding scan is amber may be read.
     """
 
     internal_title: str
@@ -70,13 +71,22 @@ class NewStudy:
     pair_task: PairTask | None = None
     pair_conditions: Sequence[str] = ()
     not_sure: bool = False
+    estimand: Estimand = Estimand.FLIPS
+    margin_flips: float = 0.05
+    margin_tp: float = 0.10
+    alpha: float = 0.05
+    minimum_time_ms: int | None = None
+    maximum_time_ms: int | None = None
+    instructions: str = ""
+    scan_reason: str = ""
 
 
 # What is stored as it was decided.
 OPTIONS = (
     *("sets", "waves", "washout_days", "feedback", "confidence", "few_cells", "cannot_assess"),
     *("undo", "break_after_images", "break_after_minutes", "masking", "pair_task", "not_sure"),
-    *("question", "is_demo"),
+    *("question", "is_demo", "instructions", "scan_reason"),
+    *("estimand", "margin_flips", "margin_tp", "alpha", "minimum_time_ms", "maximum_time_ms"),
 )
 
 
@@ -88,9 +98,59 @@ def create_study(
     session: Session, researcher: Researcher, batch: Batch, new: NewStudy, now: datetime
 ) -> Study:
     """Invalid when the design is impossible or a text that readers see gives it away."""
-    title = new.internal_title.strip()
-    criterion = new.criterion or batch.criterion
-    refuse_revealing(title=new.public_title, question=new.question, criterion=criterion)
+    study = Study(
+        researcher_id=researcher.id,
+        secret=secrets.token_hex(32),
+        state=StudyState.DRAFT,
+        created_at=now,
+    )
+    arrange(session, study, batch, new)
+    record(session, study, researcher.email, "created", now)
+    return study
+
+
+def change_draft(
+    session: Session, study: Study, batch: Batch, new: NewStudy, actor: str, now: datetime
+) -> None:
+    """Another design for a study that is not started; the same choices draw the same images."""
+    hold(session, study)
+    require_state(study.state, StudyState.DRAFT, to="change its design")
+    arrange(session, study, batch, new)
+    record(session, study, actor, "changed the draft", now)
+
+
+def arrange(session: Session, study: Study, batch: Batch, new: NewStudy) -> None:
+    """Give a draft this design, all of it or nothing."""
+    require_possible(session, study, batch, new)
+    images = choose_images(session, batch, new, random.Random(f"images/{study.secret}"))  # noqa: S311
+    design = design_of(images[Part.READING], new.sets)
+    study.minimum_gap = chosen_gap(design, new.minimum_gap)
+    study.batch_id = batch.id
+    study.internal_title = new.internal_title.strip()
+    study.public_title = new.public_title.strip()
+    study.criterion = new.criterion or batch.criterion
+    for option in OPTIONS:
+        setattr(study, option, getattr(new, option))
+    session.add(study)
+    session.flush()
+    session.execute(delete(StudyStimulus).where(StudyStimulus.study_id == study.id))
+    session.add_all(
+        StudyStimulus(study_id=study.id, stimulus_id=stimulus.id, part=part)
+        for part, stimuli in images.items()
+        for stimulus in stimuli
+    )
+    session.flush()
+    session.expire(study, ["images", "batch"])
+
+
+def require_possible(session: Session, study: Study, batch: Batch, new: NewStudy) -> None:
+    """Invalid for what cannot be; Conflict for the title of another study."""
+    refuse_revealing(
+        title=new.public_title,
+        question=new.question,
+        criterion=new.criterion or batch.criterion,
+        instructions=new.instructions,
+    )
     for name, text in (("public title", new.public_title), ("internal title", new.internal_title)):
         if not text.strip():
             raise Invalid(f"The study needs a {name}.")
@@ -100,33 +160,17 @@ def create_study(
         number_of_images_before_a_break=new.break_after_images,
         number_of_minutes_before_a_break=new.break_after_minutes,
     )
-    if session.scalar(select(Study.id).where(Study.internal_title == title)):
-        raise Conflict(f"There is already a study {title!r}; choose another title.")
-    secret = secrets.token_hex(32)
-    images = choose_images(session, batch, new, random.Random(f"images/{secret}"))  # noqa: S311
-    design = design_of(images[Part.READING], new.sets)
-    study = Study(
-        researcher_id=researcher.id,
-        batch_id=batch.id,
-        internal_title=title,
-        public_title=new.public_title.strip(),
-        criterion=criterion,
-        minimum_gap=chosen_gap(design, new.minimum_gap),
-        secret=secret,
-        state=StudyState.DRAFT,
-        created_at=now,
-        images=[
-            StudyStimulus(stimulus_id=stimulus.id, part=part)
-            for part, stimuli in images.items()
-            for stimulus in stimuli
-        ],
-        **{option: getattr(new, option) for option in OPTIONS},
+    refuse_impossible_plan(
+        {"flips": new.margin_flips, "true positives": new.margin_tp},
+        new.alpha,
+        new.minimum_time_ms,
+        new.maximum_time_ms,
     )
-    session.add(study)
-    session.flush()
-    session.expire(study, ["images"])
-    record(session, study, researcher.email, "created", now)
-    return study
+    title = new.internal_title.strip()
+    with session.no_autoflush:
+        known = session.scalar(select(Study.id).where(Study.internal_title == title))
+    if known not in {None, study.id}:
+        raise Conflict(f"There is already a study {title!r}; choose another title.")
 
 
 Images = dict[Part, list[Stimulus]]
@@ -144,88 +188,6 @@ def choose_images(session: Session, batch: Batch, new: NewStudy, chance: random.
         if all(stimulus.condition_id is None for stimulus in images[Part.PAIRS]):
             raise Invalid("The batch has no image of these cases under the conditions for pairs.")
     return images
-
-
-def conditions_named(batch: Batch, names: Sequence[str]) -> list[int]:
-    """Their numbers; of all conditions of the batch when there are no names."""
-    known = {condition.name: condition.id for condition in batch.conditions}
-    if unknown := [name for name in names if name not in known]:
-        raise Invalid(f"The batch has no condition {unknown[0]!r}; it has {', '.join(known)}.")
-    return [known[name] for name in names] or list(known.values())
-
-
-def chosen_cases(
-    session: Session,
-    batch: Batch,
-    conditions: Sequence[str],
-    at_most: int | None,
-    chance: random.Random,
-) -> list[int]:
-    """Cases on which every chosen attack succeeded: the study asks about those."""
-    wanted = conditions_named(batch, conditions)
-    cases = list(
-        session.scalars(
-            select(Case.id)
-            .join(Stimulus)
-            .where(Case.batch_id == batch.id, Stimulus.condition_id.in_(wanted))
-            .where(Stimulus.success == true())
-            .group_by(Case.id)
-            .having(func.count() == len(set(wanted)))
-            .order_by(Case.id)
-        )
-    )
-    if not cases:
-        raise Invalid("No case has a successful image under all of these conditions; choose fewer.")
-    if at_most is None:
-        return cases
-    if not 2 <= at_most <= len(cases):
-        raise Invalid(f"The batch has {len(cases)} such cases; choose 2 to {len(cases)} of them.")
-    return sorted(chance.sample(cases, at_most))
-
-
-def images_of(session: Session, cases: Sequence[int], conditions: Sequence[int]) -> list[Stimulus]:
-    """The originals of the cases, and what there is of them under the conditions."""
-    return list(
-        session.scalars(
-            select(Stimulus)
-            .where(Stimulus.case_id.in_(cases))
-            .where(Stimulus.condition_id.in_(conditions) | Stimulus.condition_id.is_(None))
-            .order_by(Stimulus.id)
-        )
-    )
-
-
-def practice_images(
-    session: Session, batch: Batch, cases: Sequence[int], count: int, chance: random.Random
-) -> list[Stimulus]:
-    """Originals of other cases, both truths in turn as far as possible.
-
-    None of them has the pixels of any image of the study's cases, however it got into the batch.
-    """
-    read = set(session.scalars(select(Stimulus.sha256).where(Stimulus.case_id.in_(cases))))
-    pool = [
-        stimulus
-        for stimulus in session.scalars(
-            select(Stimulus)
-            .join(Case)
-            .where(Case.batch_id == batch.id, Stimulus.condition_id.is_(None))
-            .where(Case.id.not_in(cases))
-            .order_by(Stimulus.id)
-        )
-        if stimulus.sha256 not in read
-    ]
-    if len(pool) < count:
-        raise Invalid(
-            f"Practice needs {count} cases that the study does not read, and the batch "
-            f"{batch.name!r} has {len(pool)}; read fewer cases or name another batch for practice."
-        )
-    chance.shuffle(pool)
-    turns: Counter[int] = Counter()
-    places = {}
-    for stimulus in pool:
-        turns[stimulus.case.truth] += 1
-        places[stimulus.id] = turns[stimulus.case.truth]
-    return sorted(pool, key=lambda stimulus: places[stimulus.id])[:count]
 
 
 def design_of(stimuli: Sequence[Stimulus], sets: int, practice: int = 0, pairs: int = 0) -> Design:

@@ -1,0 +1,98 @@
+"""Which images of a batch each part of a study shows."""
+
+import random
+from collections import Counter
+from collections.abc import Sequence
+
+from sqlalchemy import func, select, true
+from sqlalchemy.orm import Session
+
+from app.errors import Invalid
+from app.storage.models import Batch, Case, Stimulus
+
+
+def conditions_named(batch: Batch, names: Sequence[str]) -> list[int]:
+    """Their numbers; of all conditions of the batch when there are no names."""
+    known = {condition.name: condition.id for condition in batch.conditions}
+    if unknown := [name for name in names if name not in known]:
+        raise Invalid(f"The batch has no condition {unknown[0]!r}; it has {', '.join(known)}.")
+    return [known[name] for name in names] or list(known.values())
+
+
+def chosen_cases(
+    session: Session,
+    batch: Batch,
+    conditions: Sequence[str],
+    at_most: int | None,
+    chance: random.Random,
+) -> list[int]:
+    """Cases on which every chosen attack succeeded: the study asks about those."""
+    wanted = conditions_named(batch, conditions)
+    cases = list(
+        session.scalars(
+            select(Case.id)
+            .join(Stimulus)
+            .where(Case.batch_id == batch.id, Stimulus.condition_id.in_(wanted))
+            .where(Stimulus.success == true())
+            .group_by(Case.id)
+            .having(func.count() == len(set(wanted)))
+            .order_by(Case.id)
+        )
+    )
+    if not cases:
+        raise Invalid("No case has a successful image under all of these conditions; choose fewer.")
+    if at_most is None:
+        return cases
+    if not 2 <= at_most <= len(cases):
+        raise Invalid(f"The batch has {len(cases)} such cases; choose 2 to {len(cases)} of them.")
+    return sorted(chance.sample(cases, at_most))
+
+
+def images_of(session: Session, cases: Sequence[int], conditions: Sequence[int]) -> list[Stimulus]:
+    """The originals of the cases, and what there is of them under the conditions."""
+    return list(
+        session.scalars(
+            select(Stimulus)
+            .where(Stimulus.case_id.in_(cases))
+            .where(Stimulus.condition_id.in_(conditions) | Stimulus.condition_id.is_(None))
+            .order_by(Stimulus.id)
+        )
+    )
+
+
+def pixels_of(session: Session, cases: Sequence[int]) -> set[str]:
+    """Digests of every image of these cases, whether the study shows it or not."""
+    return set(session.scalars(select(Stimulus.sha256).where(Stimulus.case_id.in_(cases))))
+
+
+def practice_images(
+    session: Session, batch: Batch, cases: Sequence[int], count: int, chance: random.Random
+) -> list[Stimulus]:
+    """Originals of other cases, both truths in turn as far as possible.
+
+    None of them has the pixels of any image of the study's cases, however it got into the batch.
+    """
+    read = pixels_of(session, cases)
+    pool = [
+        stimulus
+        for stimulus in session.scalars(
+            select(Stimulus)
+            .join(Case)
+            .where(Case.batch_id == batch.id, Stimulus.condition_id.is_(None))
+            .where(Case.id.not_in(cases))
+            .order_by(Stimulus.id)
+        )
+        if stimulus.sha256 not in read
+    ]
+    if len(pool) < count:
+        raise Invalid(
+            f"Practice needs {count} cases that the study does not read, and the batch "
+            f"{batch.name!r} has {len(pool)}; read fewer cases or name another batch for practice."
+        )
+    chance.shuffle(pool)
+    turns: Counter[int] = Counter()
+    places = {}
+    for stimulus in pool:
+        turns[stimulus.case.truth] += 1
+        places[stimulus.id] = turns[stimulus.case.truth]
+    return sorted(pool, key=lambda stimulus: places[stimulus.id])[:count]
