@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 
 from app.batches.check import check_batch
 from app.batches.service import find_batch_named, import_batch
+from app.cli_analyse import analyse_command
 from app.cli_design import design_options
 from app.errors import Invalid, StudyError
 from app.provenance import code
@@ -129,9 +130,13 @@ def cli() -> None:
       plainsight serve
       plainsight study unblind 1
       plainsight study export 1 --out results
+      plainsight analyse results
 
     Settings come from the environment; see docs/operations.md.
     """
+
+
+cli.add_command(analyse_command)
 
 
 @cli.command()

@@ -72,7 +72,7 @@ def yes_no_of_shares(hit: float, false_alarm: float) -> YesNo:
     return YesNo(z_hit - z_false, -(z_hit + z_false) / 2)
 
 
-def log_linear(count: int, n: int) -> float:
+def log_linear(count: float, n: float) -> float:
     """A share that is never 0 or 1: half an answer is added to either side (Hautus 1995)."""
     return (count + 0.5) / (n + 1)
 
@@ -114,11 +114,3 @@ def said_different(d_prime: float, criterion: float) -> float:
     above = stats.norm.cdf((d_prime - criterion) / ROOT_2)
     below = stats.norm.cdf((-d_prime - criterion) / ROOT_2)
     return float(above + below)
-
-
-def bootstrap_interval(values: list[float], confidence: float = 0.95) -> tuple[float, float]:
-    """Percentiles of what resampled cases gave; infinite ones count."""
-    ordered = np.sort(np.asarray(values))
-    last = len(ordered) - 1
-    tail = (1 - confidence) / 2
-    return float(ordered[math.floor(tail * last)]), float(ordered[math.ceil((1 - tail) * last)])

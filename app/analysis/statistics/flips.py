@@ -182,9 +182,10 @@ def excess_bound(units: Sequence[Unit], alpha: float = 0.05) -> Bound:
     return Bound(estimate, error, estimate - reach, estimate + reach, cases)
 
 
-def worst_case(unit_labels: Sequence[Sequence[int | None]]) -> tuple[tuple[int, ...], ...]:
-    """Original and perturbed labels of one unit with what is missing filled in for most excess."""
-    original, perturbed = unit_labels
+def worst_case(
+    original: Sequence[int | None], perturbed: Sequence[int | None]
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Both labels of a unit with what is missing filled in for most excess."""
     filled = [
         (with_first(original, ones), with_first(perturbed, others))
         for ones in range(missing(original) + 1)

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from scipy import stats
+from scipy import special, stats
 
 from app.analysis.statistics.common import Interval, falls_to_zero
 
@@ -30,16 +30,14 @@ def mid_p_interval(successes: int, n: int, confidence: float = 0.95) -> Interval
     """Where half of the observed count's probability and all beyond it is (1 - confidence) / 2."""
     tail = (1 - confidence) / 2
 
-    def surplus_below(p: float) -> float:
-        law = stats.binom(n, p)
-        return float(law.cdf(successes - 1) + 0.5 * law.pmf(successes)) - tail
+    def at_most(count: int, p: float) -> float:
+        return float(special.bdtr(count, n, p)) if count >= 0 else 0.0
 
-    def lack_above(p: float) -> float:
-        law = stats.binom(n, p)
-        return tail - float(law.sf(successes) + 0.5 * law.pmf(successes))
+    def middle(p: float) -> float:
+        return (at_most(successes - 1, p) + at_most(successes, p)) / 2
 
-    low = falls_to_zero(lack_above, 0.0, 1.0) if successes > 0 else 0.0
-    high = falls_to_zero(surplus_below, 0.0, 1.0) if successes < n else 1.0
+    low = falls_to_zero(lambda p: tail - (1 - middle(p)), 0.0, 1.0) if successes > 0 else 0.0
+    high = falls_to_zero(lambda p: middle(p) - tail, 0.0, 1.0) if successes < n else 1.0
     return Interval(low, high)
 
 

@@ -18,6 +18,9 @@ from app.analysis.statistics.common import CannotSay, Floats
 
 LARGEST_LAPSE = 0.06
 SLOPES = (0.2, 10.0)
+ROOT_2 = math.sqrt(2)
+FLAT = 1e-6
+"""Log likelihoods that differ by less say the same: then the threshold may be at that end."""
 BEYOND = 10.0
 """The threshold is looked for up to so many times outside the epsilons that were shown."""
 
@@ -72,28 +75,28 @@ def prepare(levels: Sequence[Level], *, guess_is_half: bool) -> Data:
 
 
 def shares(parameters: Floats, data: Data) -> Floats:
-    """Of parameters (log threshold, log slope, lapse) and, in same-different, logit of guess."""
-    log_threshold, log_slope, lapse = parameters[:3]
+    """[row, level] of parameters[row]: log threshold, log slope, lapse, in same-different logit of
+    guess."""
+    log_threshold, log_slope, lapse = (parameters[:, [column]] for column in range(3))
     with np.errstate(over="ignore", divide="ignore"):
-        ratio = np.exp(math.exp(log_slope) * (np.log(data.epsilons) - log_threshold))
-    d_prime = np.minimum(ratio, 50.0)
-    root_2 = math.sqrt(2)
+        d_prime = np.exp(np.exp(log_slope) * (np.log(data.epsilons)[None, :] - log_threshold))
+    d_prime = np.minimum(d_prime, 50.0)
     if data.guess_is_half:
-        guess = 0.5
-        growth = 2 * special.ndtr(d_prime / root_2) - 1
+        guess = np.full_like(lapse, 0.5)
+        growth = 2 * special.ndtr(d_prime / ROOT_2) - 1
     else:
-        guess = float(special.expit(parameters[3]))
-        criterion = -root_2 * float(special.ndtri(guess / 2))
-        outside = special.ndtr((d_prime - criterion) / root_2)
-        outside = outside + special.ndtr((-d_prime - criterion) / root_2)
+        guess = special.expit(parameters[:, [3]])
+        criterion = -ROOT_2 * special.ndtri(guess / 2)
+        outside = special.ndtr((d_prime - criterion) / ROOT_2)
+        outside = outside + special.ndtr((-d_prime - criterion) / ROOT_2)
         growth = (outside - guess) / (1 - guess)
-    found: Floats = guess + (1 - guess - min(lapse, 1 - guess)) * growth
+    found: Floats = guess + np.maximum(0.0, 1 - guess - lapse) * growth
     return np.clip(found, 1e-9, 1 - 1e-9)
 
 
 def loss(parameters: Floats, data: Data) -> float:
     """The log likelihood, negative."""
-    p = shares(parameters, data)
+    [p] = shares(parameters[None, :], data)
     return -float(np.sum(data.counted * np.log(p) + (data.n - data.counted) * np.log1p(-p)))
 
 
@@ -156,21 +159,33 @@ def threshold(data: Data, confidence: float = 0.95) -> Threshold:
         near, far = sorted((end, float(parameters[0])))
         return math.exp(optimize.brentq(surplus, near, far, xtol=1e-4))
 
-    return Threshold(inside(parameters[0], low, high), limit(low, 0.0), limit(high, math.inf))
+    estimate = math.exp(parameters[0])
+    for end, unlimited in ((low, 0.0), (high, math.inf)):
+        if surplus(end) + allowed < FLAT:
+            estimate = unlimited
+    return Threshold(estimate, limit(low, 0.0), limit(high, math.inf))
 
 
-def inside(log_threshold: float, low: float, high: float) -> float:
-    """0 or infinite where the best value is at an end of the search."""
-    if log_threshold >= high - 1e-3:
-        return math.inf
-    return 0.0 if log_threshold <= low + 1e-3 else math.exp(log_threshold)
+def thresholds_of_resamples(data: Data, counted: Floats, n: Floats, best: Fit) -> Floats:
+    """Of [resample, level] counts at the levels of `data`: the best on a grid, 2 % apart or less.
 
-
-def threshold_near(data: Data, begin: Fit) -> float:
-    """Only the best value, looked for from an earlier fit: for resampled cases."""
+    The guess rate of same-different is looked for around that of the fit to all cases.
+    """
     low, high = data.range_of_logs
-    start = [math.log(begin.threshold), math.log(begin.slope), begin.lapse]
+    thresholds = np.linspace(low, high, math.ceil((high - low) / 0.02) + 1)
+    slopes = np.linspace(math.log(SLOPES[0]), math.log(SLOPES[1]), 14)
+    rest = [thresholds, slopes, np.linspace(0.0, LARGEST_LAPSE, 3)]
     if not data.guess_is_half:
-        start.append(float(special.logit(begin.guess)))
-    parameters, _ = minimise(data, [np.array(start)])
-    return inside(parameters[0], low, high)
+        rest.append(float(special.logit(best.guess)) + np.linspace(-1.2, 1.2, 7))
+    grid = np.stack(np.meshgrid(*rest, indexing="ij"), axis=-1).reshape(-1, len(rest))
+    p = shares(grid, data)
+    right, wrong = np.log(p).T, np.log1p(-p).T
+    found = np.empty(len(counted))
+    for row, (k, total) in enumerate(zip(counted, n, strict=True)):
+        likelihood = (k @ right + (total - k) @ wrong).reshape(len(thresholds), -1).max(axis=1)
+        found[row] = math.exp(thresholds[likelihood.argmax()])
+        if likelihood[0] > likelihood.max() - FLAT:
+            found[row] = 0.0
+        elif likelihood[-1] > likelihood.max() - FLAT:
+            found[row] = math.inf
+    return found

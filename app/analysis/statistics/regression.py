@@ -1,7 +1,7 @@
 """Regressions whose errors are robust to answers that share a case: GEE, from statsmodels."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -20,19 +20,31 @@ class Effect(NamedTuple):
     p: float
 
 
+class Model:
+    """An outcome and the columns it is explained by; an intercept comes first."""
+
+    def __init__(self, outcome: Floats, cases: Sequence[str]):
+        self.outcome, self.cases = outcome, cases
+        self.columns: dict[str, Floats] = {}
+
+    def add(self, name: str, values: Floats) -> None:
+        self.columns[name] = np.asarray(values, dtype=np.float64)
+
+    def add_groups(self, name: str, groups: Sequence[str | int]) -> None:
+        """A column of 0 and 1 for every group but the first, which the intercept is of."""
+        for group in sorted(set(groups), key=str)[1:]:
+            self.add(f"{name} {group}", np.array([each == group for each in groups], np.float64))
+
+
 Family = Literal["gaussian", "binomial"]
 Correlation = Literal["independence", "exchangeable"]
 
 
 def gee(
-    outcome: Floats,
-    columns: Mapping[str, Floats],
-    cases: Sequence[str],
-    family: Family,
-    correlation: Correlation,
-    confidence: float = 0.95,
+    model: Model, family: Family, correlation: Correlation, confidence: float = 0.95
 ) -> dict[str, Effect]:
-    """Liang and Zeger (Biometrika 1986, 73:13). An intercept comes first; binomial is by logit."""
+    """Liang and Zeger (Biometrika 1986, 73:13); binomial is by logit."""
+    outcome, columns, cases = model.outcome, model.columns, model.cases
     design = np.column_stack([np.ones(len(outcome)), *columns.values()])
     if len(set(cases)) < 3:
         raise CannotSay("An error over cases needs three cases.")

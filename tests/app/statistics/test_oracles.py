@@ -76,7 +76,7 @@ from app.analysis.statistics.proportions import (
     mid_p_interval,
     wilson_interval,
 )
-from app.analysis.statistics.regression import gee
+from app.analysis.statistics.regression import Model, gee
 from app.analysis.statistics.roc import (
     delong_covariance,
     jackknife_covariance,
@@ -557,26 +557,23 @@ def test_flips_by_hand(oracles: Oracles) -> None:
     assert exact_test_within_sets(units) == close(robust, 1e-12)
 
 
-def column(rows: list[Row], value: Callable[[Row], float]) -> Array:
-    return np.array([float(value(row)) for row in rows])
+def model_of(rows: list[Row], outcome: Callable[[Row], float]) -> Model:
+    model = Model(
+        np.array([float(outcome(row)) for row in rows]), [row["image_id"] for row in rows]
+    )
+    model.add("perturbed", np.array([row["condition"] == "perturbed" for row in rows]))
+    return model
 
 
 def test_odds_of_a_label(oracles: Oracles, demo: list[Row]) -> None:
     entry = oracles["demo_gee_label_logit_exchangeable"]["expected"]
     rows = [row for row in demo if row["truth"] == 1]
-    found = gee(
-        column(rows, lambda row: row["label"]),
-        {
-            "perturbed": column(rows, lambda row: row["condition"] == "perturbed"),
-            "R2": column(rows, lambda row: row["reader_id"] == "R2"),
-            "R3": column(rows, lambda row: row["reader_id"] == "R3"),
-            "set 2": column(rows, lambda row: row["set"] == 2),
-        },
-        [row["image_id"] for row in rows],
-        "binomial",
-        "exchangeable",
-    )
+    model = model_of(rows, lambda row: row["label"])
+    model.add_groups("reader", [row["reader_id"] for row in rows])
+    model.add_groups("set", [row["set"] for row in rows])
+    found = gee(model, "binomial", "exchangeable")
 
+    assert list(found) == ["intercept", "perturbed", "reader R2", "reader R3", "set 2"]
     assert [effect.estimate for effect in found.values()] == close(entry["est"], 1e-3)
     assert [effect.error for effect in found.values()] == close(entry["se"], 1e-3)
     assert [effect.p for effect in found.values()] == close(entry["p"], 1e-3)
@@ -585,13 +582,7 @@ def test_odds_of_a_label(oracles: Oracles, demo: list[Row]) -> None:
 def test_risk_difference_of_a_label(oracles: Oracles, demo: list[Row]) -> None:
     entry = oracles["demo_gee_label_identity_independence"]["expected"]
     rows = [row for row in demo if row["truth"] == 1]
-    found = gee(
-        column(rows, lambda row: row["label"]),
-        {"perturbed": column(rows, lambda row: row["condition"] == "perturbed")},
-        [row["image_id"] for row in rows],
-        "gaussian",
-        "independence",
-    )
+    found = gee(model_of(rows, lambda row: row["label"]), "gaussian", "independence")
 
     assert [effect.estimate for effect in found.values()] == close(entry["est"], 1e-6)
     assert [effect.error for effect in found.values()] == close(entry["se"], 1e-6)
@@ -600,18 +591,10 @@ def test_risk_difference_of_a_label(oracles: Oracles, demo: list[Row]) -> None:
 
 def test_time_of_the_demo_as_geepack_has_it(demo: list[Row]) -> None:
     """design/statistics.md 2.11."""
-    found = gee(
-        column(demo, lambda row: math.log(row["rt_ms"])),
-        {
-            "perturbed": column(demo, lambda row: row["condition"] == "perturbed"),
-            "set 2": column(demo, lambda row: row["set"] == 2),
-            "R2": column(demo, lambda row: row["reader_id"] == "R2"),
-            "R3": column(demo, lambda row: row["reader_id"] == "R3"),
-        },
-        [row["image_id"] for row in demo],
-        "gaussian",
-        "independence",
-    )
+    model = model_of(demo, lambda row: math.log(row["rt_ms"]))
+    model.add_groups("reader", [row["reader_id"] for row in demo])
+    model.add_groups("set", [row["set"] for row in demo])
+    found = gee(model, "gaussian", "independence")
 
     assert found["perturbed"][:2] == close((0.02082655, 0.05215714), 1e-6)
     assert found["set 2"][:2] == close((-0.11893938, 0.05612023), 1e-6)

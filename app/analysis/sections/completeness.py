@@ -1,0 +1,55 @@
+"""`missing`, `exclusions` and `blinding_check`: what the other numbers do not rest on."""
+
+from collections import Counter
+
+from app.analysis.sections.rows import Options, Rows
+from app.analysis.sections.told import Json
+
+ABSENT = "There is no readers.csv, or it does not tell what readers said at the end."
+
+
+def missing(rows: Rows, _: Options) -> Json:
+    lines: list[Json] = []
+    for reader in rows.readers:
+        for arm in (None, *rows.conditions):
+            shown = [
+                each for each in rows.everything if (each.reader, each.condition) == (reader, arm)
+            ]
+            responses = Counter(each.response for each in shown)
+            lines.append(
+                {
+                    "reader": reader,
+                    "condition": arm or "original",
+                    "presentations": len(shown),
+                    "labelled": sum(each.label is not None for each in shown),
+                    "few_cells": responses["few_cells"],
+                    "cannot_assess": responses["cannot_assess"],
+                    "not_answered": responses[""],
+                }
+            )
+    counts = ("presentations", "labelled", "few_cells", "cannot_assess", "not_answered")
+    return {name: sum(line[name] for line in lines) for name in counts} | {"lines": lines}
+
+
+def exclusions(rows: Rows, _: Options) -> Json:
+    excluded = [each for each in rows.everything if each.exclusion is not None]
+    counted = Counter(each.exclusion for each in excluded)
+    return {
+        "presentations": len(excluded),
+        "reasons": [
+            {"rule": rule, "presentations": counted[rule]} for rule in sorted(counted, key=str)
+        ],
+    }
+
+
+def blinding_check(rows: Rows, _: Options) -> Json:
+    """Whether readers noticed that images came again, and what seemed odd to them."""
+    asked = [each for each in rows.impressions or () if each.saw_repeats]
+    if not asked:
+        return {"readers_asked": 0, "reason": ABSENT}
+    said = Counter(each.saw_repeats for each in asked)
+    return {
+        "readers_asked": len(asked),
+        "saw_repeats": {word: said[word] for word in ("yes", "no", "unsure")},
+        "odd": [{"reader": each.reader, "said": each.odd} for each in asked if each.odd],
+    }

@@ -1,0 +1,92 @@
+"""`time`: how long readers looked, by arm."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from app.analysis.sections.rows import Options, Rows
+from app.analysis.sections.told import Json, told
+from app.analysis.statistics import CannotSay
+from app.analysis.statistics.common import Estimate, Floats
+from app.analysis.statistics.regression import Effect, Model, gee
+from app.analysis.tidy import Shown
+
+SHORTEST_MS, LONGEST_MS = 200, 600_000
+"""What is shorter or longer is left out of the second analysis, which shows whether it matters."""
+
+
+def time(rows: Rows, options: Options) -> Json:
+    timed = [each for each in rows.shown if each.label is not None and each.reading_time_ms]
+    within = [each for each in timed if SHORTEST_MS <= (each.reading_time_ms or 0) <= LONGEST_MS]
+    return {
+        "answers": len(timed),
+        "outside_200_ms_to_10_min": len(timed) - len(within),
+        "medians_ms": [
+            {"reader": reader, "condition": arm or "original", "n": len(found)}
+            | ({"median": float(np.median(found))} if found else {})
+            for reader in rows.readers
+            for arm in (None, *rows.conditions)
+            for found in [times_of(timed, reader, arm)]
+        ],
+        "ratios": [
+            {
+                "condition": condition,
+                **ratios(of_arms(timed, condition), options),
+                "without_extremes": ratios(of_arms(within, condition), options),
+            }
+            for condition in rows.conditions
+        ],
+    }
+
+
+def times_of(timed: Sequence[Shown], reader: str, arm: str | None) -> list[int]:
+    return [
+        each.reading_time_ms or 0
+        for each in timed
+        if (each.reader, each.condition) == (reader, arm)
+    ]
+
+
+def of_arms(timed: Sequence[Shown], condition: str) -> list[Shown]:
+    return [each for each in timed if each.condition in {None, condition}]
+
+
+def ratios(timed: Sequence[Shown], options: Options) -> Json:
+    """Of geometric means: perturbed to original, and each set to the first."""
+    try:
+        effects = time_model(timed, 1 - options.alpha)
+    except CannotSay as reason:
+        return {"perturbed": None, "sets": [], "reason": str(reason)}
+    return {
+        "perturbed": ratio(effects["perturbed"]),
+        "sets": [
+            {"set": name} | ratio(effect)
+            for name, effect in effects.items()
+            if name.startswith("set ")
+        ],
+    }
+
+
+def time_model(timed: Sequence[Shown], confidence: float) -> dict[str, Effect]:
+    logs = np.array([math.log(each.reading_time_ms or 1) for each in timed])
+    model = model_of(timed, logs)
+    model.add("perturbed", np.array([each.condition is not None for each in timed]))
+    model.add_groups("set", [each.set_number for each in timed])
+    return gee(model, "gaussian", "independence", confidence)
+
+
+def model_of(shown: Sequence[Shown], outcome: Floats) -> Model:
+    """With a column for each reader but the first."""
+    model = Model(outcome, [each.case for each in shown])
+    model.add_groups("reader", [each.reader for each in shown])
+    return model
+
+
+def ratio(effect: Effect) -> Json:
+    """A difference of logarithms, its error and p, as a ratio."""
+    limits = Estimate(*(math.exp(value) for value in (effect.estimate, effect.low, effect.high)))
+    return told(Estimate, lambda: limits) | {
+        "log_error": effect.error,
+        "p": effect.p,
+    }

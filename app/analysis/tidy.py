@@ -1,0 +1,256 @@
+"""An export folder as one typed table: what the analysis reads, and nothing else.
+
+The columns are those of docs/results-format.md; unknown columns are ignored, and what a column
+that is absent would have told is missing.
+"""
+
+import csv
+import hashlib
+import io
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from app.analysis.cells import Line
+from app.errors import Invalid
+
+PRESENTATIONS, DETECTIONS = "presentations.csv", "detections.csv"
+READERS, STUDY = "readers.csv", "study.json"
+ORIGINAL = "original"
+MOST_PROBLEMS = 20
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One presentation. `condition` is None for the original; `label` is 1 for tumour, None where
+    nothing, or that it cannot be assessed, was answered; `rating` is higher for tumour."""
+
+    reader: str
+    set_number: int
+    index: int
+    position: int
+    case: str
+    condition: str | None
+    truth: int
+    label: int | None
+    response: str
+    rating: int | None
+    reading_time_ms: int | None
+    exclusion: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One pair of images: the conditions to the left and to the right, None for the original."""
+
+    reader: str
+    index: int
+    case: str
+    task: str
+    left: str | None
+    right: str | None
+    is_catch: bool
+    response: str
+    is_correct: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Impressions:
+    """What a reader said at the end: yes, no or unsure, and in their own words."""
+
+    reader: str
+    saw_repeats: str
+    odd: str
+
+
+@dataclass(frozen=True, slots=True)
+class Attack:
+    """`epsilon` in grey levels, for l0 a share of pixels; None without a budget."""
+
+    condition: str
+    attack: str
+    norm: str
+    epsilon: float | None
+
+
+@dataclass(frozen=True)
+class InputFile:
+    file: str
+    sha256: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class Tidy:
+    """`pairs` is empty without detections.csv, `impressions` is None without readers.csv."""
+
+    shown: Sequence[Shown]
+    pairs: Sequence[Pair]
+    impressions: Sequence[Impressions] | None
+    attacks: Mapping[str, Attack]
+    files: Sequence[InputFile]
+
+
+def read_export(folder: Path) -> Tidy:
+    """Invalid, with every problem and its place, if the files are not as an export writes them."""
+    problems: list[str] = []
+    files: list[InputFile] = []
+    read = Reading(folder, problems, files)
+    shown = read.table(PRESENTATIONS, shown_of, SHOWN_COLUMNS)
+    if shown is None:
+        raise Invalid(
+            f"{folder / PRESENTATIONS} is not there: name the folder that "
+            "`plainsight study export STUDY --out DIR` wrote."
+        )
+    pairs = read.table(DETECTIONS, pair_of, PAIR_COLUMNS)
+    impressions = read.table(READERS, impressions_of, ("reader_id",))
+    attacks = read.attacks()
+    problems += contradictions(shown)
+    if problems:
+        raise Invalid(
+            f"{folder} cannot be analysed: {len(problems)} problem(s) in its files.",
+            problems=tuple(problems[:MOST_PROBLEMS]),
+        )
+    return Tidy(shown, pairs or (), impressions, attacks, files)
+
+
+class Reading:
+    """Reads files of one folder, and keeps their digests and what is wrong with them."""
+
+    def __init__(self, folder: Path, problems: list[str], files: list[InputFile]):
+        self._folder, self._problems, self._files = folder, problems, files
+
+    def table(self, file: str, make: Callable[[Line], T], columns: Sequence[str]) -> list[T] | None:
+        """None if there is no such file."""
+        text = self._text(file)
+        if text is None:
+            return None
+        rows = csv.DictReader(io.StringIO(text, newline=""))
+        absent = [column for column in columns if column not in (rows.fieldnames or ())]
+        if absent:
+            self._problems.append(
+                f"{file}, line 1, column {absent[0]}: it is not there; export the study again."
+            )
+            return []
+        made = [make(Line(file, rows.line_num, cells, self._problems)) for cells in rows]
+        self._keep(file, len(made))
+        return made
+
+    def attacks(self) -> dict[str, Attack]:
+        text = self._text(STUDY)
+        if text is None:
+            return {}
+        try:
+            listed = json.loads(text).get("attacks", [])
+            found = [attack_of(each) for each in listed]
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            self._problems.append(f"{STUDY}: {error!r}; export the study again.")
+            return {}
+        self._keep(STUDY, len(found))
+        return {attack.condition: attack for attack in found}
+
+    def _text(self, file: str) -> str | None:
+        path = self._folder / file
+        if not path.is_file():
+            return None
+        try:
+            return path.read_bytes().decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            self._problems.append(f"{file}: byte {error.start} is not UTF-8; save it as UTF-8.")
+            return None
+
+    def _keep(self, file: str, rows: int) -> None:
+        content = (self._folder / file).read_bytes()
+        self._files.append(InputFile(file, hashlib.sha256(content).hexdigest(), rows))
+
+
+SHOWN_COLUMNS = (
+    *("reader_id", "set", "presentation_index", "position_in_set", "image_id"),
+    *("condition", "truth", "attack_id", "label"),
+)
+PAIR_COLUMNS = (
+    *("reader_id", "trial_index", "task", "image_id", "left_attack_id", "right_attack_id"),
+    *("is_catch", "response", "correct"),
+)
+
+
+def shown_of(line: Line) -> Shown:
+    is_original = line.one_of("condition", ORIGINAL, "perturbed") == ORIGINAL
+    answered = line.one_of("label", "1", "0", "")
+    label = int(answered) if answered in {"1", "0"} else None
+    excluded = line.text("excluded") == "1"
+    return Shown(
+        reader=line.needed("reader_id"),
+        set_number=line.whole("set"),
+        index=line.whole("presentation_index"),
+        position=line.whole("position_in_set"),
+        case=line.needed("image_id"),
+        condition=None if is_original else line.needed("attack_id"),
+        truth=int(line.one_of("truth", "1", "0") == "1"),
+        label=label,
+        response=line.text("response"),
+        rating=rating(label, line.number("confidence"), line.number("score")),
+        reading_time_ms=line.number("rt_ms"),
+        exclusion=(line.text("exclusion_reason") or "no reason given") if excluded else None,
+    )
+
+
+def rating(label: int | None, confidence: int | None, score: int | None) -> int | None:
+    """1 to 10 from a confidence of 1 to 5: sure of no tumour is 1, sure of tumour 10."""
+    if label is None:
+        return None
+    if confidence is None:
+        return score
+    return 5 + confidence if label else 6 - confidence
+
+
+def pair_of(line: Line) -> Pair:
+    correct = line.one_of("correct", "1", "0", "")
+    return Pair(
+        reader=line.needed("reader_id"),
+        index=line.whole("trial_index"),
+        case=line.needed("image_id"),
+        task=line.one_of("task", "choice", "same_different"),
+        left=condition_or_none(line.needed("left_attack_id")),
+        right=condition_or_none(line.needed("right_attack_id")),
+        is_catch=line.one_of("is_catch", "1", "0") == "1",
+        response=line.text("response"),
+        is_correct=correct == "1" if correct else None,
+    )
+
+
+def condition_or_none(attack: str) -> str | None:
+    return None if attack == ORIGINAL else attack
+
+
+def impressions_of(line: Line) -> Impressions:
+    return Impressions(line.needed("reader_id"), line.text("saw_repeats"), line.text("odd"))
+
+
+def attack_of(listed: Mapping[str, Any]) -> Attack:
+    epsilon = listed["epsilon"]
+    return Attack(
+        listed["attack_id"],
+        listed["attack"],
+        listed["norm"],
+        None if epsilon is None else float(epsilon),
+    )
+
+
+def contradictions(shown: Sequence[Shown]) -> Iterator[str]:
+    """The same presentation twice, or one case with two truths."""
+    keys = Counter((each.reader, each.set_number, each.case, each.condition) for each in shown)
+    for (reader, number, case, condition), times in keys.items():
+        if times > 1:
+            yield (
+                f"{PRESENTATIONS}: {times} rows of reader {reader}, set {number}, image {case}, "
+                f"{condition or ORIGINAL}; leave one of them."
+            )
+    truths: dict[str, int] = {}
+    for each in shown:
+        if truths.setdefault(each.case, each.truth) != each.truth:
+            yield f"{PRESENTATIONS}: image {each.case} has both truths; correct column truth."
