@@ -18,10 +18,17 @@ from app.reading.visitor import READER_COOKIE, VISIT_HEADER
 from app.responses.domain import GivenAnswer
 from app.responses.service import record_response
 from app.settings import Settings
-from app.storage.models import Presentation, ProblemReport, Reader, Response, Undone
+from app.storage.models import (
+    Debrief,
+    Presentation,
+    ProblemReport,
+    Reader,
+    Response,
+    Undone,
+)
 from app.storage.session import Database
 from app.studies.service import find_study, lock_study
-from app.vocabulary import Answer, Problem, Undo
+from app.vocabulary import Answer, PairTask, Part, Problem, Undo
 from app.web.identity import now
 
 Browser = Callable[[], TestClient]
@@ -613,6 +620,54 @@ def test_a_begin_that_is_not_committed_is_not_a_begin(
     assert refused.status_code == 500
     with database.reading() as session:
         assert session.scalar(text("SELECT count(*) FROM presentation")) == 0
+
+
+def test_beginning_at_many_places_at_once_makes_one_order(
+    browser: Browser, ready: Ready, database: Database
+) -> None:
+    link = ready(cases=6, at_most=4, practice=2).links[0]
+    places = [browser() for _ in range(5)]
+    for place in places:
+        place.get(link)
+    agreed = {"consent": CONSENT_VERSION}
+    assert (
+        at_once(5, lambda n: places[n].post("/reading/begin", data=agreed).status_code) == [303] * 5
+    )
+    with database.reading() as session:
+        assert session.scalar(select(func.count()).select_from(Presentation)) == 2 + 16
+
+
+def test_beginning_the_pairs_at_once_makes_one_order_of_them(
+    reading: Callable[..., TestClient], browser: Browser, read: Read, database: Database
+) -> None:
+    reader = reading(sets=1, pair_task=PairTask.CHOICE)
+    read(reader)
+    reader.post("/reading/questions")
+    tabs = twins(browser, reader, 5)
+    assert at_once(5, lambda n: tabs[n].post("/reading/pairs").status_code) == [303] * 5
+    with database.reading() as session:
+        pairs = select(func.count()).where(Presentation.part == Part.PAIRS)
+        assert session.scalar(pairs) == 4
+
+
+def test_the_questions_are_answered_once(
+    reading: Callable[..., TestClient], browser: Browser, read: Read, database: Database
+) -> None:
+    reader = reading(sets=1)
+    told = {"saw_repeats": "yes", "odd": "Some looked alike."}
+    reader.post("/reading/questions", data=told)
+    with database.reading() as session:
+        assert session.scalars(select(Debrief)).all() == []
+    read(reader)
+    for wrong in ({"saw_repeats": "maybe"}, {"odd": "x" * 1001}, {"odd": "\x00"}):
+        assert reader.post("/reading/questions", data=wrong).status_code == 422
+    tabs = twins(browser, reader, 4)
+    posted = at_once(4, lambda n: tabs[n].post("/reading/questions", data=told).status_code)
+    assert posted == [303] * 4
+    reader.post("/reading/questions", data={"saw_repeats": "no"})
+    with database.reading() as session:
+        [kept] = session.scalars(select(Debrief)).all()
+    assert (kept.saw_repeats, kept.odd) == ("yes", "Some looked alike.")
 
 
 def test_an_acknowledged_answer_is_seen_by_everybody(
