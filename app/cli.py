@@ -17,7 +17,8 @@ from app.batches.check import check_batch
 from app.batches.service import find_batch_named, import_batch
 from app.cli_analyse import analyse_command
 from app.cli_design import design_options
-from app.errors import Invalid, StudyError
+from app.designer.service import amendments_of, problems_with, start_if_draft, start_study
+from app.errors import Conflict, Invalid, StudyError
 from app.provenance import code
 from app.readers.domain import end_of
 from app.readers.service import Invitation, find_reader, invite, reissue, revoke
@@ -126,6 +127,7 @@ def cli() -> None:
       plainsight researcher add ada@example.org
       plainsight batch import batch.zip
       plainsight study create --batch 1 --title "Linf 4"
+      plainsight study start 1
       plainsight study invite 1
       plainsight serve
       plainsight study unblind 1
@@ -307,7 +309,74 @@ def study_create(
         f"Study {facts['study']}: {shown.presentations} presentations a reader, "
         f"a case at least {facts['minimum_gap']} apart"
         + "".join(f", {count} {what}" for what, count in also.items() if count)
-        + f"; about {shown.minutes} minutes. Next: plainsight study invite {facts['study']}",
+        + f"; about {shown.minutes} minutes. Next: plainsight study start {facts['study']}",
+    )
+
+
+@study.command("start")
+@click.argument("study_name", metavar="STUDY")
+@click.option("--scan-reason", help="Why a batch whose blinding scan is amber may be read.")
+@json_option
+@database_option
+def study_start(
+    study_name: str, scan_reason: str | None, as_json: bool, database: str | None
+) -> None:
+    """Freeze the design, the plan, the files and the orders; then readers can be invited.
+
+    Prints the SHA-256 of all of it, for the registration of the study.
+
+    Example: plainsight study start 1
+    """
+    settings = settings_for(database)
+    with opened(settings) as store, store.writing() as session:
+        found = find_study_named(session, study_name)
+        if scan_reason is not None and found.state is StudyState.DRAFT:
+            found.scan_reason = scan_reason
+        start_study(session, ImageStore(settings.images), found, OPERATOR, now())
+        facts = {"study": found.id, "protocol_hash": found.protocol_hash}
+    tell(
+        as_json,
+        facts,
+        f"Study {facts['study']} has started: its design and its plan are final.",
+        f"SHA-256 of the protocol: {facts['protocol_hash']}",
+    )
+
+
+@study.command("protocol")
+@click.argument("study_name", metavar="STUDY")
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path), help="A new file for the protocol."
+)
+@json_option
+@database_option
+def study_protocol(study_name: str, out: Path, as_json: bool, database: str | None) -> None:
+    """Write the protocol as it was frozen, and say whether the study still is what it says.
+
+    The SHA-256 of the file is the hash that the study's page shows. Each amendment is written
+    beside it. Exit code 2 when anything is not as it was frozen.
+
+    Example: plainsight study protocol 1 --out protocol.json
+    """
+    with opened(settings_for(database)) as store, store.reading() as session:
+        found = find_study_named(session, study_name)
+        if found.protocol is None:
+            raise Conflict("This study has no protocol yet; plainsight study start freezes it.")
+        amendments = amendments_of(session, found)
+        texts = [found.protocol, *(each.protocol for each in amendments)]
+        hashes = [found.protocol_hash, *(each.protocol_hash for each in amendments)]
+        problems = problems_with(session, found)
+    files = [out, *(out.with_stem(f"{out.stem}-{n}") for n in range(2, len(texts) + 1))]
+    for path, text in zip(files, texts, strict=True):
+        if path.exists():
+            raise Invalid(f"{path} exists; choose a new file.")
+        path.write_bytes(text.encode())
+    if problems:
+        raise Invalid("The study is not what its protocol says.", problems=tuple(problems))
+    tell(
+        as_json,
+        {"files": [str(path) for path in files], "protocol_hashes": hashes},
+        *(f"{path}: SHA-256 {said}" for path, said in zip(files, hashes, strict=True)),
+        "The study is what its protocol says.",
     )
 
 
@@ -340,12 +409,15 @@ def study_invite(
 ) -> None:
     """Make a personal link for one more reader; it is shown only now.
 
+    A study that is not started yet is started first: see plainsight study start.
+
     Example: plainsight study invite 1 --expires 2099-12-31
     """
     settings = settings_for(database)
     with opened(settings) as store, store.writing() as session:
         until = end_of(last_day, now())
         found = find_study_named(session, study_name)
+        start_if_draft(session, ImageStore(settings.images), found, OPERATOR, now())
         invitation = invite(session, found, OPERATOR, now(), until)
     show_link(as_json, invitation, settings)
 

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import click
 
 from app.studies.domain import QUESTION
-from app.vocabulary import PairTask, Undo
+from app.vocabulary import Estimand, PairTask, Undo
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 AT_LEAST_0 = click.IntRange(min=0)
@@ -106,7 +106,46 @@ PAIRS = [
     ),
     click.option("--not-sure", is_flag=True, help='Offer "Not sure" for pairs.'),
 ]
-OPTIONS = [*SHOWN, *ANSWERS, *SITTINGS, *PRACTICE, *PAIRS]
+PLAN = [
+    click.option(
+        "--primary",
+        "estimand",
+        default=Estimand.FLIPS.value,
+        show_default=True,
+        help="What the study sets out to show: flips, or the difference in true positives.",
+        **one_of(Estimand),
+    ),
+    click.option(
+        "--margin-flips", default=0.05, show_default=True, help="Of the excess flip rate."
+    ),
+    click.option(
+        "--margin-tp", default=0.10, show_default=True, help="Of sensitivity and specificity."
+    ),
+    click.option("--alpha", default=0.05, show_default=True),
+    click.option(
+        "--minimum-time",
+        "minimum_time_ms",
+        metavar="MS",
+        type=int,
+        help="Leave out answers that took less.",
+    ),
+    click.option(
+        "--maximum-time",
+        "maximum_time_ms",
+        metavar="MS",
+        type=int,
+        help="Leave out answers that took more.",
+    ),
+    click.option(
+        "--instructions",
+        default="",
+        help="Shown to readers below the criterion at the start.",
+    ),
+    click.option(
+        "--scan-reason", default="", help="Why a batch whose blinding scan is amber may be read."
+    ),
+]
+OPTIONS = [*SHOWN, *ANSWERS, *SITTINGS, *PRACTICE, *PAIRS, *PLAN]
 
 
 def design_options(command: Command) -> Command:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -39,25 +40,20 @@ class Invitation:
 def invite(
     session: Session, study: Study, actor: str, now: datetime, expires_at: datetime | None = None
 ) -> Invitation:
-    """A personal link. It is shown once: only its digest is kept.
-
-    The first invitation makes a draft ready: from then on its design is final.
-    """
+    """A personal link. It is shown once: only its digest is kept."""
     hold(session, study)
-    require_state(study.state, StudyState.DRAFT, *OPEN, to="invite readers")
+    require_state(study.state, *OPEN, to="invite readers")
     number = (session.scalar(select(func.count()).where(Reader.study_id == study.id)) or 0) + 1
     token = new_token()
     reader = Reader(
         study_id=study.id,
-        label=f"R{number:02}",
+        label=label_of(number),
         link_digest=digest(token),
         keys_swapped=keys_swapped(study.secret, number),
         invited_at=now,
         expires_at=expires_at,
     )
     session.add(reader)
-    if study.state is StudyState.DRAFT:
-        study.state = StudyState.READY
     record(session, study, actor, f"invited {reader.label}", now)
     return Invitation(reader.label, token)
 
@@ -123,7 +119,18 @@ def require_place(reader: Reader, visit: str) -> None:
         raise NotAllowed(ELSEWHERE)
 
 
-def seed_for(study: Study, reader: Reader, purpose: str) -> str:
+class Labelled(Protocol):
+    """A reader, also one who is not invited yet."""
+
+    @property
+    def label(self) -> str: ...
+
+
+def label_of(number: int) -> str:
+    return f"R{number:02}"
+
+
+def seed_for(study: Study, reader: Labelled, purpose: str) -> str:
     """The seed of one of this reader's orders: nobody outside can guess it."""
     return drawn(study.secret, f"order/{reader.label}/{purpose}")
 

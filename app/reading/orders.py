@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
-from app.readers.service import seed_for
+from app.readers.service import Labelled, seed_for
 from app.reading.order import sittings
 from app.reading.orientation import orientations, symmetries_of
 from app.reading.pairs import pair_order
-from app.storage.models import Presentation, Reader, Sitting, Stimulus
+from app.storage.models import Presentation, Reader, Sitting, Stimulus, Study
 from app.vocabulary import Part
 from app.web.identity import new_token
 
@@ -33,35 +33,47 @@ def store_practice(session: Session, reader: Reader) -> None:
 def store_sittings(session: Session, reader: Reader) -> None:
     study = reader.study
     numbers = range(1, study.waves + 1)
-    seeds = [seed_for(study, reader, f"sitting/{number}") for number in numbers]
     reader.sittings = [
-        Sitting(number=number, seed=seed) for number, seed in zip(numbers, seeds, strict=True)
+        Sitting(number=number, seed=seed_of_sitting(study, reader, number)) for number in numbers
     ]
+    store(session, reader, Part.READING, reading_order(study, reader))
+
+
+def store_pairs(session: Session, reader: Reader) -> None:
+    if reader.study.pair_task is not None:
+        store(session, reader, Part.PAIRS, order_of_pairs(reader.study, reader))
+
+
+def seed_of_sitting(study: Study, reader: Labelled, number: int) -> str:
+    return seed_for(study, reader, f"sitting/{number}")
+
+
+def reading_order(study: Study, reader: Labelled) -> list[Shown]:
+    """What this reader sees, or will see: it follows from the study's secret and the label."""
+    numbers = range(1, study.waves + 1)
     drawn = sittings(
         versions(study.stimuli),
         sets=study.sets,
         waves=study.waves,
         minimum_gap=study.minimum_gap,
-        seeds=seeds,
+        seeds=[seed_of_sitting(study, reader, number) for number in numbers],
     )
-    shown = [
+    return [
         Shown(placed.stimulus, set_number=placed.set_number, sitting=number)
         for number, order in zip(numbers, drawn, strict=True)
         for placed in order
     ]
-    store(session, reader, Part.READING, shown)
 
 
-def store_pairs(session: Session, reader: Reader) -> None:
-    study = reader.study
+def order_of_pairs(study: Study, reader: Labelled) -> list[Shown]:
     if study.pair_task is None:
-        return
+        return []
     drawn = pair_order(
         versions_by_condition(study.stimuli_of(Part.PAIRS)),
         task=study.pair_task,
         seed=seed_for(study, reader, "pairs"),
     )
-    store(session, reader, Part.PAIRS, [Shown(pair.left, beside=pair.right) for pair in drawn])
+    return [Shown(pair.left, beside=pair.right) for pair in drawn]
 
 
 def versions(stimuli: Iterable[Stimulus]) -> dict[int, list[int]]:
@@ -83,7 +95,7 @@ def versions_by_condition(stimuli: Sequence[Stimulus]) -> dict[int, list[int | N
 
 
 def store(session: Session, reader: Reader, part: Part, shown: Sequence[Shown]) -> None:
-    turns = orientations_of(reader, part, shown)
+    turns = orientations_of(reader.study, reader, part, shown)
     session.add_all(
         Presentation(
             reader_id=reader.id,
@@ -100,9 +112,10 @@ def store(session: Session, reader: Reader, part: Part, shown: Sequence[Shown]) 
     )
 
 
-def orientations_of(reader: Reader, part: Part, shown: Sequence[Shown]) -> list[int]:
+def orientations_of(
+    study: Study, reader: Labelled, part: Part, shown: Sequence[Shown]
+) -> list[int]:
     """As delivered, unless the study masks its images by flips and rotations."""
-    study = reader.study
     if not study.masking:
         return [0] * len(shown)
     stimuli: Mapping[int, Stimulus] = {each.id: each for each in study.stimuli_of(part)}

@@ -14,6 +14,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from app.batches.service import find_batch, import_batch
+from app.designer.service import start_study
 from app.main import create_app
 from app.readers.service import invite
 from app.researchers.service import add_researcher
@@ -61,8 +62,11 @@ def prepare(
     batch = import_batch(path, database, ImageStore(settings.images), now())
     with database.writing() as session:
         researcher = add_researcher(session, "ada@example.org", "correct horse battery", now())
-        new = NewStudy("Linf 2", "Tissue images", cases=cases, **options)
+        new = NewStudy(
+            "Linf 2", "Tissue images", cases=cases, scan_reason="Made for a test.", **options
+        )
         study = create_study(session, researcher, find_batch(session, batch), new, now())
+        start_study(session, ImageStore(settings.images), study, researcher.email, now())
         links = tuple(invite(session, study, researcher.email, now()).token for _ in range(readers))
         design = Design(cases, 2, study.sets, study.minimum_gap)
     database.close()

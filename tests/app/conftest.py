@@ -19,6 +19,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import URL, create_engine, make_url, text
 
 from app.batches.service import find_batch, import_batch
+from app.designer.service import start_study
 from app.main import create_app
 from app.readers.service import CONSENT_VERSION, invite
 from app.reading.visitor import VISIT_HEADER
@@ -254,9 +255,15 @@ def ready(
         with database.writing() as session:
             researcher = add_researcher(session, email, PASSWORD, now())
             new = NewStudy(
-                title, "Tissue images", sets=sets, is_demo=is_demo, cases=at_most, **options
+                title,
+                "Tissue images",
+                sets=sets,
+                is_demo=is_demo,
+                cases=at_most,
+                **{"scan_reason": "Made for a test.", **options},
             )
             study = create_study(session, researcher, find_batch(session, batch), new, now())
+            start_study(session, store, study, EMAIL, now())
             links = tuple(
                 invite(session, study, EMAIL, now()).url("http://127.0.0.1") for _ in range(readers)
             )

@@ -13,6 +13,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import URL, select
 
 from app.batches.service import find_batch, import_batch
+from app.designer.service import start_study
 from app.main import create_app
 from app.readers.service import invite
 from app.researchers.service import add_researcher
@@ -54,11 +55,13 @@ def prepared(settings: Settings, batches: list[Path], task: PairTask) -> str:
             washout_days=0,
             masking=True,
             pair_task=task,
+            scan_reason="Made for a test.",
         )
         with database.writing() as session:
             researcher = add_researcher(session, NAME, "correct horse battery", now())
             batch = find_batch(session, numbers[-1])
             study = create_study(session, researcher, batch, new, now())
+            start_study(session, store, study, NAME, now())
             return invite(session, study, NAME, now()).url(ADDRESS)
 
 
