@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from app.batches.service import find_batch, import_batch
+from app.designer.service import start_study
 from app.readers.service import invite
 from app.researchers.service import add_researcher, find_researcher
 from app.settings import Settings
@@ -109,10 +110,11 @@ class Server:
                 title or f"Linf 2, study {number}",
                 "Reading study of tissue images",
                 practice_batch=practice,
-                **options,
+                **{"scan_reason": "Made for a test.", **options},
             )
             batch = find_batch(session, self.batches[0])
             study = create_study(session, find_researcher(session, EMAIL), batch, new, now())
+            start_study(session, ImageStore(self.settings.images), study, EMAIL, now())
             links = [invite(session, study, EMAIL, now()).url(self.url) for _ in range(readers)]
             made = Study(study.id, tuple(links))
         database.close()
