@@ -14,11 +14,13 @@ from app.errors import Conflict
 from app.readers import routes as readers
 from app.reading import room
 from app.reading import routes as reading
+from app.researchers import account_routes, accounts_routes
 from app.researchers import routes as researchers
 from app.responses import routes as responses
 from app.settings import MIB, Settings
 from app.storage.images import ImageStore
 from app.storage.session import Database
+from app.studies import member_routes as members
 from app.studies import routes as studies
 from app.web import health
 from app.web.errors import add_error_pages
@@ -47,8 +49,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(Security, max_body=settings.max_upload_mib * MIB)
     for feature in (
         researchers,
+        account_routes,
+        accounts_routes,
+        api,
+        delivery_routes,
         batches,
         studies,
+        members,
         readers,
         reading,
         room,

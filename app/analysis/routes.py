@@ -9,6 +9,7 @@ from fastapi.responses import Response
 from app.analysis.export import export_files, presentations_csv
 from app.analysis.pages import results_page
 from app.analysis.service import tables
+from app.researchers.domain import Right
 from app.storage.session import ReadingDep
 from app.studies.service import conditions_of, find_study
 from app.web.fields import RowNumber
@@ -20,20 +21,20 @@ router = APIRouter()
 
 @router.get("/studies/{study_id}/results")
 def results(study_id: RowNumber, researcher: ResearcherDep, session: ReadingDep) -> Response:
-    study = find_study(session, study_id, researcher)
+    study = find_study(session, study_id, researcher, Right.VIEW)
     page = results_page(study, tables(session, study), conditions_of(session, study))
     return render("researcher/results.html", page)
 
 
 @router.get("/studies/{study_id}/presentations.csv")
 def csv_here(study_id: RowNumber, researcher: ResearcherDep, session: ReadingDep) -> Response:
-    study = find_study(session, study_id, researcher)
+    study = find_study(session, study_id, researcher, Right.VIEW)
     return download(presentations_csv(session, study).encode(), "presentations.csv", "text/csv")
 
 
 @router.get("/studies/{study_id}/export.zip")
 def zip_here(study_id: RowNumber, researcher: ResearcherDep, session: ReadingDep) -> Response:
-    study = find_study(session, study_id, researcher)
+    study = find_study(session, study_id, researcher, Right.VIEW)
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, text in export_files(session, study, now()).items():

@@ -12,8 +12,9 @@ from app.batches.check import STANDARD_LIMITS, CheckedBatch, Progress, check_bat
 from app.batches.files import Limits
 from app.batches.manifest import OriginalImage, PerturbedImage
 from app.errors import Conflict, NotFound
+from app.researchers.rights import batches_of
 from app.storage.images import ImageStore, StoredImage
-from app.storage.models import Batch, Case, Condition, Stimulus
+from app.storage.models import Batch, Case, Condition, Researcher, Stimulus
 from app.storage.session import Database
 
 Stored = Mapping[tuple[str, str], tuple[StoredImage, int, int]]
@@ -126,12 +127,19 @@ def stimulus(
     )
 
 
-def list_batches(session: Session) -> list[Batch]:
-    return list(session.scalars(select(Batch).order_by(Batch.id.desc())))
+def list_batches(session: Session, researcher: Researcher | None = None) -> list[Batch]:
+    query = select(Batch).order_by(Batch.id.desc())
+    if researcher is not None:
+        query = query.where(batches_of(researcher))
+    return list(session.scalars(query))
 
 
-def find_batch(session: Session, batch_id: int) -> Batch:
-    batch = session.get(Batch, batch_id)
+def find_batch(session: Session, batch_id: int, researcher: Researcher | None = None) -> Batch:
+    """The batch; for a researcher only one that they may see, any other does not exist."""
+    query = select(Batch).where(Batch.id == batch_id)
+    if researcher is not None:
+        query = query.where(batches_of(researcher))
+    batch = session.scalar(query)
     if batch is None:
         raise NotFound("There is no such batch.")
     return batch

@@ -9,6 +9,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from app.readers.domain import end_of
 from app.readers.service import Invitation, find_reader, invite, reissue, revoke
+from app.researchers.domain import Right
 from app.storage.models import Study
 from app.storage.session import WritingDep
 from app.studies.service import find_study
@@ -44,7 +45,7 @@ def invite_here(
     session: WritingDep,
     last_day: LastDay = "",
 ) -> Response:
-    study = find_study(session, study_id, researcher)
+    study = find_study(session, study_id, researcher, Right.MANAGE)
     until = end_of(last_day or None, now())
     invitation = invite(session, study, researcher.email, now(), until)
     return link_page(request, study, invitation, until, "Invitation")
@@ -59,7 +60,7 @@ def reissue_here(
     session: WritingDep,
     last_day: LastDay = "",
 ) -> Response:
-    study = find_study(session, study_id, researcher)
+    study = find_study(session, study_id, researcher, Right.MANAGE)
     until = end_of(last_day or None, now())
     reader = find_reader(session, study, label)
     invitation = reissue(session, reader, researcher.email, now(), until)
@@ -70,7 +71,7 @@ def reissue_here(
 def revoke_here(
     study_id: RowNumber, label: Label, researcher: ResearcherDep, session: WritingDep
 ) -> Response:
-    study = find_study(session, study_id, researcher)
+    study = find_study(session, study_id, researcher, Right.MANAGE)
     revoke(session, find_reader(session, study, label), researcher.email, now())
     return RedirectResponse(f"/studies/{study_id}", 303)
 

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from app.storage.models import Batch, Study
+from app.researchers.domain import Right
+from app.storage.models import Batch, Member, Study
 from app.studies.domain import Design, is_key_open, receipt
 from app.studies.forms import StudyForm
 from app.studies.monitor import Progress, Reported
@@ -87,6 +88,22 @@ class ProblemRow:
 
 
 @dataclass(frozen=True)
+class Collaborator:
+    id: int
+    email: str
+    may_manage: bool
+
+
+@dataclass(frozen=True)
+class People:
+    """Who works on the study, and whether the one who looks may change that."""
+
+    owner: str
+    collaborators: Sequence[Collaborator]
+    may_change: bool
+
+
+@dataclass(frozen=True)
 class StudyPage:
     """`may_see_results` is true after unblinding, and at once for a demo study."""
 
@@ -100,6 +117,7 @@ class StudyPage:
     facts: Sequence[Fact]
     readers: Sequence[ReaderRow]
     problems: Sequence[ProblemRow]
+    people: People
     created_at: datetime
     may_invite: bool
     may_lock: bool
@@ -142,9 +160,12 @@ def study_page(
     study: Study,
     readers: Sequence[Progress],
     problems: Sequence[Reported],
+    members: Sequence[Member],
+    right: Right,
     now: datetime,
     problem: str = "",
 ) -> StudyPage:
+    may_manage, may_own = right >= Right.MANAGE, right >= Right.OWN
     return StudyPage(
         title=study.internal_title,
         id=study.id,
@@ -159,10 +180,19 @@ def study_page(
             ProblemRow(each.reader, PARTS[each.part], each.token, PROBLEMS[each.kind], each.at)
             for each in problems
         ],
+        people=People(
+            study.researcher.email,
+            [
+                Collaborator(each.researcher_id, each.researcher.email, each.may_manage)
+                for each in members
+            ],
+            may_own,
+        ),
         created_at=study.created_at,
-        may_invite=study.state in {StudyState.DRAFT, StudyState.READY, StudyState.READING},
-        may_lock=study.state in {StudyState.READY, StudyState.READING},
-        may_unblind=study.state is StudyState.LOCKED,
+        may_invite=may_manage
+        and study.state in {StudyState.DRAFT, StudyState.READY, StudyState.READING},
+        may_lock=may_manage and study.state in {StudyState.READY, StudyState.READING},
+        may_unblind=may_own and study.state is StudyState.LOCKED,
         may_see_results=is_key_open(study.state, study.is_demo),
         problem=problem,
     )

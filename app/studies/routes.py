@@ -8,9 +8,12 @@ from sqlalchemy.orm import Session
 
 from app.batches.service import find_batch, list_batches
 from app.errors import Conflict, Invalid, NotFound
-from app.storage.models import Study
+from app.researchers.domain import Right
+from app.researchers.rights import right_on
+from app.storage.models import Researcher, Study
 from app.storage.session import DatabaseDep, ReadingDep, WritingDep
 from app.studies.forms import StudyForm
+from app.studies.members import members_of
 from app.studies.monitor import progress, reported_problems
 from app.studies.pages import NewStudyPage, StudyPage, batch_choices, studies_page, study_page
 from app.studies.service import (
@@ -30,13 +33,13 @@ Text = Annotated[str, Form(max_length=300, pattern=WITHOUT_ZERO_BYTE)]
 
 @router.get("/studies")
 def studies(researcher: ResearcherDep, session: ReadingDep) -> Response:
-    page = studies_page(list_studies(session, researcher), list_batches(session))
+    page = studies_page(list_studies(session, researcher), list_batches(session, researcher))
     return render("researcher/studies.html", page)
 
 
 @router.get("/studies/new")
-def new_study_page(_researcher: ResearcherDep, session: ReadingDep) -> Response:
-    page = NewStudyPage(batch_choices(list_batches(session)))
+def new_study_page(researcher: ResearcherDep, session: ReadingDep) -> Response:
+    page = NewStudyPage(batch_choices(list_batches(session, researcher)))
     return render("researcher/new_study.html", page)
 
 
@@ -47,32 +50,41 @@ def create(
     """A design that is not possible comes back with its form filled in."""
     try:
         with database.writing() as session:
-            batch = find_batch(session, form.batch_number)
+            batch = find_batch(session, form.batch_number, researcher)
             practice = form.practice_batch_number
-            new = form.new_study(find_batch(session, practice) if practice else None)
+            new = form.new_study(find_batch(session, practice, researcher) if practice else None)
             study = create_study(session, researcher, batch, new, now())
             return RedirectResponse(f"/studies/{study.id}", 303)
     except (Invalid, Conflict, NotFound) as refusal:
         with database.reading() as session:
-            page = NewStudyPage(batch_choices(list_batches(session)), form, str(refusal))
+            page = NewStudyPage(
+                batch_choices(list_batches(session, researcher)), form, str(refusal)
+            )
         return render("researcher/new_study.html", page, status=refusal.status)
 
 
-def page_of(session: Session, study: Study, problem: str = "") -> StudyPage:
+def page_of(session: Session, study: Study, researcher: Researcher, problem: str = "") -> StudyPage:
     return study_page(
-        study, progress(session, study), reported_problems(session, study), now(), problem
+        study,
+        progress(session, study),
+        reported_problems(session, study),
+        members_of(session, study),
+        right_on(session, study, researcher) or Right.VIEW,
+        now(),
+        problem,
     )
 
 
 @router.get("/studies/{study_id}")
 def study(study_id: RowNumber, researcher: ResearcherDep, session: ReadingDep) -> Response:
-    found = find_study(session, study_id, researcher)
-    return render("researcher/study.html", page_of(session, found))
+    found = find_study(session, study_id, researcher, Right.VIEW)
+    return render("researcher/study.html", page_of(session, found, researcher))
 
 
 @router.post("/studies/{study_id}/lock")
 def lock(study_id: RowNumber, researcher: ResearcherDep, session: WritingDep) -> Response:
-    lock_study(session, find_study(session, study_id, researcher), researcher.email, now())
+    found = find_study(session, study_id, researcher, Right.MANAGE)
+    lock_study(session, found, researcher.email, now())
     return RedirectResponse(f"/studies/{study_id}", 303)
 
 
@@ -81,10 +93,10 @@ def unblind(
     study_id: RowNumber, researcher: ResearcherDep, session: WritingDep, typed: Text
 ) -> Response:
     """The title is typed in full, because this cannot be undone."""
-    found = find_study(session, study_id, researcher)
+    found = find_study(session, study_id, researcher, Right.OWN)
     if typed.strip() != found.internal_title:
         problem = "What you typed is not the title of this study; nothing was unblinded."
-        page = page_of(session, found, problem)
+        page = page_of(session, found, researcher, problem)
         return render("researcher/study.html", page, status=Invalid.status)
     unblind_study(session, found, researcher.email, now())
     return RedirectResponse(f"/studies/{study_id}/results", 303)

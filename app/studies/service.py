@@ -11,6 +11,8 @@ from sqlalchemy import Select, delete, select
 from sqlalchemy.orm import Session
 
 from app.errors import Conflict, Invalid, NotFound
+from app.researchers.domain import Right
+from app.researchers.rights import require_right, studies_of
 from app.storage.models import (
     Batch,
     Condition,
@@ -90,8 +92,10 @@ OPTIONS = (
 )
 
 
-def record(session: Session, study: Study, actor: str, kind: str, at: datetime) -> None:
-    session.add(Event(study_id=study.id, at=at, actor=actor, kind=kind))
+def record(
+    session: Session, study: Study, actor: str, kind: str, at: datetime, detail: str = ""
+) -> None:
+    session.add(Event(study_id=study.id, at=at, actor=actor, kind=kind, detail=detail))
 
 
 def create_study(
@@ -144,7 +148,7 @@ def arrange(session: Session, study: Study, batch: Batch, new: NewStudy) -> None
 
 
 def require_possible(session: Session, study: Study, batch: Batch, new: NewStudy) -> None:
-    """Invalid for what cannot be; Conflict for the title of another study."""
+    """Invalid for what cannot be; Conflict for the title of another study of this researcher."""
     refuse_revealing(
         title=new.public_title,
         question=new.question,
@@ -167,8 +171,9 @@ def require_possible(session: Session, study: Study, batch: Batch, new: NewStudy
         new.maximum_time_ms,
     )
     title = new.internal_title.strip()
+    own = select(Study.id).where(Study.researcher_id == study.researcher_id)
     with session.no_autoflush:
-        known = session.scalar(select(Study.id).where(Study.internal_title == title))
+        known = session.scalar(own.where(Study.internal_title == title))
     if known not in {None, study.id}:
         raise Conflict(f"There is already a study {title!r}; choose another title.")
 
@@ -205,22 +210,36 @@ def design_of_study(study: Study) -> Design:
     )
 
 
-def find_study(session: Session, study_id: int, researcher: Researcher | None = None) -> Study:
-    """The study; for a researcher only their own, any other does not exist."""
+def find_study(
+    session: Session,
+    study_id: int,
+    researcher: Researcher | None = None,
+    right: Right = Right.OWN,
+) -> Study:
+    """The study; for a researcher only one of theirs, any other does not exist.
+
+    NotAllowed when the study is theirs to see and they want to do more.
+    """
     query = select(Study).where(Study.id == study_id)
     if researcher is not None:
-        query = query.where(Study.researcher_id == researcher.id)
+        query = query.where(studies_of(researcher))
     study = session.scalar(query)
     if study is None:
         raise NotFound("There is no such study.")
+    if researcher is not None:
+        require_right(session, study, researcher, right)
     return study
 
 
 def find_study_named(session: Session, name: str) -> Study:
-    """By number or by internal title, as a person types it."""
-    study = session.scalar(select(Study).where(Study.internal_title == name))
-    if study is None and name.isdecimal() and len(name) < 10:
-        study = session.get(Study, int(name))
+    """By number, or by internal title when only one study has it, as a person types it."""
+    found = session.scalars(select(Study).where(Study.internal_title == name)).all()
+    if len(found) > 1:
+        numbers = ", ".join(str(study.id) for study in found)
+        raise Conflict(f"Several studies have the title {name!r}; say which by number: {numbers}.")
+    if found:
+        return found[0]
+    study = session.get(Study, int(name)) if name.isdecimal() and len(name) < 10 else None
     if study is None:
         raise NotFound(f"There is no study {name!r}; plainsight study list shows them.")
     return study
@@ -229,7 +248,7 @@ def find_study_named(session: Session, name: str) -> Study:
 def list_studies(session: Session, researcher: Researcher | None = None) -> list[Study]:
     query = select(Study).order_by(Study.id.desc())
     if researcher is not None:
-        query = query.where(Study.researcher_id == researcher.id)
+        query = query.where(studies_of(researcher))
     return list(session.scalars(query))
 
 

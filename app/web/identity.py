@@ -9,7 +9,7 @@ from fastapi import Depends, Request
 from fastapi.responses import Response
 from sqlalchemy import select
 
-from app.errors import SignInNeeded
+from app.errors import NotAllowed, SignInNeeded
 from app.storage.models import Researcher, ResearcherSession
 from app.storage.session import ReadingDep
 
@@ -48,6 +48,7 @@ def current_researcher(request: Request, session: ReadingDep) -> Researcher:
         .where(
             ResearcherSession.token_digest == digest(request.cookies.get(RESEARCHER_COOKIE, "")),
             ResearcherSession.expires_at > now(),
+            Researcher.deactivated_at.is_(None),
         )
     )
     if found is None:
@@ -56,3 +57,12 @@ def current_researcher(request: Request, session: ReadingDep) -> Researcher:
 
 
 ResearcherDep = Annotated[Researcher, Depends(current_researcher, scope="function")]
+
+
+def current_administrator(researcher: ResearcherDep) -> Researcher:
+    if not researcher.is_administrator:
+        raise NotAllowed("Only administrators look after accounts.")
+    return researcher
+
+
+AdministratorDep = Annotated[Researcher, Depends(current_administrator, scope="function")]

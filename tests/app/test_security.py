@@ -247,8 +247,7 @@ def test_a_wrong_password_and_an_unknown_email_are_told_the_same(
     ready()
     visitor = browser()
     for email, password in [
-        ("ada@example.org", "correct horse batter"),
-        ("ada@example.org", "Correct horse battery"),
+        ("ada@example.org", "Correct horse batter"),
         ("ada@example.org", " "),
         ("eve@example.org", "correct horse battery"),
         ("' OR 1=1 --", "correct horse battery"),

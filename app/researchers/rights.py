@@ -1,0 +1,59 @@
+"""Which studies and batches a researcher has: every query and every page asks here."""
+
+from sqlalchemy import ColumnElement, or_, select, true
+from sqlalchemy.orm import Session
+
+from app.errors import NotAllowed
+from app.researchers.domain import Right, right_of
+from app.storage.models import Batch, Case, Member, Researcher, Stimulus, Study, StudyStimulus
+from app.vocabulary import Part
+
+REFUSALS = {
+    Right.MANAGE: "You may look at this study, and not change it. Its owner can let you manage it.",
+    Right.OWN: "Only the owner of this study and administrators may do this.",
+}
+
+
+def studies_of(researcher: Researcher) -> ColumnElement[bool]:
+    """Of a query on studies: those that the researcher may see."""
+    if researcher.is_administrator:
+        return true()
+    named = select(Member.study_id).where(Member.researcher_id == researcher.id)
+    return or_(Study.researcher_id == researcher.id, Study.id.in_(named))
+
+
+def batches_of(researcher: Researcher) -> ColumnElement[bool]:
+    """Of a query on batches: their own, those of their studies, and those that nobody brought.
+
+    The latter came by the command line. A study also has the batch of its practice images.
+    """
+    if researcher.is_administrator:
+        return true()
+    practised = (
+        select(Case.batch_id)
+        .join(Stimulus)
+        .join(StudyStimulus)
+        .join(Study, Study.id == StudyStimulus.study_id)
+        .where(StudyStimulus.part == Part.PRACTICE, studies_of(researcher))
+    )
+    return or_(
+        Batch.researcher_id == researcher.id,
+        Batch.researcher_id.is_(None),
+        Batch.id.in_(select(Study.batch_id).where(studies_of(researcher))),
+        Batch.id.in_(practised),
+    )
+
+
+def right_on(session: Session, study: Study, researcher: Researcher) -> Right | None:
+    member = session.get(Member, (study.id, researcher.id))
+    return right_of(
+        is_owner=study.researcher_id == researcher.id,
+        is_administrator=researcher.is_administrator,
+        may_manage=member.may_manage if member else None,
+    )
+
+
+def require_right(session: Session, study: Study, researcher: Researcher, right: Right) -> None:
+    """NotAllowed says it to a collaborator; for others the study is not even found."""
+    if (right_on(session, study, researcher) or 0) < right:
+        raise NotAllowed(REFUSALS[right])
