@@ -51,8 +51,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         researchers,
         account_routes,
         accounts_routes,
-        api,
-        delivery_routes,
         batches,
         studies,
         members,
