@@ -28,7 +28,7 @@ export function showSaving({ name, answers, isDurable }) {
 }
 
 function showSentence(sentence, state) {
-  element("saving").firstElementChild.textContent = sentence;
+  element("saving").textContent = sentence;
   element("saving").dataset.state = state;
 }
 
