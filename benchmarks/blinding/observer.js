@@ -68,14 +68,14 @@ const observer = (() => {
 
   addEventListener("keydown", (event) => (keyAt = event.timeStamp), true);
 
-  /** The page without what changes openly: tokens, numbers, and what is spoken. */
+  /** The page without what changes openly: tokens, the number of the image, and what is spoken. */
   function text() {
     const copy = document.documentElement.cloneNode(true);
-    for (const spoken of copy.querySelectorAll("[role=status], [aria-live], #saving")) {
+    for (const spoken of copy.querySelectorAll("[role=status], [aria-live], #saving, #position")) {
       spoken.textContent = "";
       delete spoken.dataset.state;
     }
-    return copy.outerHTML.replace(/[0-9a-f]{32}/g, "*").replace(/\d+/g, "#");
+    return copy.outerHTML.replace(/[0-9a-f]{32}/g, "*");
   }
 
   async function kept() {

@@ -9,6 +9,7 @@ from unittest.mock import patch
 from app.reading import order as orders
 from app.reading import orders as drawing
 from app.reading.order import Placed
+from app.reading.order import order as fair
 from benchmarks.blinding.boundary import Mutant
 
 Versions = dict[int, list[int]]
@@ -23,9 +24,13 @@ def on_orders() -> list[Mutant]:
         Mutant("sets as blocks of one shuffle", (15,), patch=ordered(blocks_of_sets)),
         Mutant("no minimum gap", (15,), patch=ordered(everything)),
         Mutant("cases in the order of the batch", (15,), patch=ordered(truth_first)),
-        Mutant("one arm comes later", (16,), patch=ordered(fatigue), is_subtle=True),
+        Mutant("one arm comes later", (16,), patch=later_arm, is_subtle=True),
         Mutant("one order for all readers", (36,), patch=seeded(secret_only)),
     ]
+
+
+def later_arm() -> AbstractContextManager[object]:
+    return patch.object(orders, "order", fatigue)
 
 
 def label_only(_study: Any, reader: Any, _purpose: str) -> str:
@@ -46,12 +51,16 @@ def ordered(make: Callable[[Versions, int, random.Random], list[int]]) -> Any:
     def order(versions: Versions, *, sets: int, seed: str, **_gap: object) -> list[Placed]:
         chance = random.Random(seed)  # noqa: S311 (what is wrong with it is the point)
         shown = make(versions, sets, chance)
-        return [
-            Placed(position, shown[:position].count(stimulus), stimulus)
-            for position, stimulus in enumerate(shown, start=1)
-        ]
+        return numbered(shown)
 
     return lambda: patch.object(orders, "order", order)
+
+
+def numbered(shown: list[int]) -> list[Placed]:
+    return [
+        Placed(position, shown[:position].count(stimulus), stimulus)
+        for position, stimulus in enumerate(shown, start=1)
+    ]
 
 
 def everything(versions: Versions, sets: int, chance: random.Random) -> list[int]:
@@ -83,10 +92,18 @@ def blocks_of_sets(versions: Versions, sets: int, chance: random.Random) -> list
     return images * sets
 
 
-def fatigue(versions: Versions, sets: int, chance: random.Random) -> list[int]:
-    """Perturbed images tend to come late."""
-    shown = everything(versions, sets, chance)
-    return sorted(shown, key=lambda s: chance.gauss(0.7 * is_perturbed(versions, s), 1))
+def fatigue(versions: Versions, *, sets: int, minimum_gap: int, seed: str) -> list[Placed]:
+    """A fair order, but of each case the perturbed images tend to come later."""
+    chance = random.Random(seed)  # noqa: S311 (what is wrong with it is the point)
+    cases = [
+        next(case for case, images in versions.items() if placed.stimulus in images)
+        for placed in fair(versions, sets=sets, minimum_gap=minimum_gap, seed=seed)
+    ]
+    hands = {
+        case: sorted(images * sets, key=lambda s: chance.gauss(0.9 * (s != images[0]), 1))
+        for case, images in versions.items()
+    }
+    return numbered([hands[case].pop(0) for case in cases])
 
 
 def truth_first(versions: Versions, sets: int, chance: random.Random) -> list[int]:

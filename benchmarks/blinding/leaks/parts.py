@@ -8,6 +8,7 @@ from typing import Any
 from unittest.mock import patch
 
 from app.reading import orders as drawing
+from app.reading import service
 from app.reading.pairs import Pair, pair_order
 from app.vocabulary import Part
 from benchmarks.blinding import pngs
@@ -34,7 +35,7 @@ def on_parts() -> list[Mutant]:
         Mutant(
             "practice shows what is read",
             (25,),
-            patch=lambda: patch.object(drawing, "store_practice", practice_of_read),
+            patch=lambda: patch.object(service, "store_practice", practice_of_read),
             is_whole=True,
         ),
         Mutant(
