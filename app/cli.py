@@ -1,7 +1,6 @@
 """The `plainsight` command: the server, its database, and studies from the command line."""
 
 import json
-import secrets
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,13 +15,15 @@ from sqlalchemy.exc import DBAPIError
 from app.batches.check import check_batch
 from app.batches.service import find_batch_named, import_batch
 from app.cli_analyse import analyse_command
+from app.cli_common import database_option, json_option, opened, settings_for, tell
 from app.cli_design import design_options
+from app.cli_researchers import researcher
 from app.designer.service import amendments_of, problems_with, start_if_draft, start_study
 from app.errors import Conflict, Invalid, StudyError
 from app.provenance import code
 from app.readers.domain import end_of
 from app.readers.service import Invitation, find_reader, invite, reissue, revoke
-from app.researchers.service import add_researcher, find_researcher
+from app.researchers.service import find_researcher
 from app.settings import Settings
 from app.storage.images import ImageStore
 from app.storage.session import Database
@@ -76,34 +77,6 @@ def fail(error: StudyError) -> None:
     sys.exit(2)
 
 
-def tell(as_json: bool, facts: dict[str, Any], *lines: str) -> None:
-    """One JSON object for a script, or lines for a person."""
-    for line in [json.dumps(facts)] if as_json else lines:
-        click.echo(line)
-
-
-json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-database_option = click.option(
-    "--database",
-    metavar="URL",
-    help="Instead of PLAINSIGHT_DATABASE_URL, such as sqlite:///study.db.",
-)
-
-
-def settings_for(database: str | None) -> Settings:
-    return Settings(database_url=database) if database else Settings()
-
-
-@contextmanager
-def opened(settings: Settings) -> Iterator[Database]:
-    database = Database(settings.database)
-    try:
-        database.require_current()
-        yield database
-    finally:
-        database.close()
-
-
 @contextmanager
 def progress_on_terminal(label: str) -> Iterator[Callable[[int, int], None]]:
     """A bar on a terminal, and nothing in a log."""
@@ -139,6 +112,7 @@ def cli() -> None:
 
 
 cli.add_command(analyse_command)
+cli.add_command(researcher)
 
 
 @cli.command()
@@ -176,33 +150,6 @@ def db_upgrade(database: str | None) -> None:
     store.upgrade()
     store.close()
     click.echo(f"The database is ready: {settings.database.render_as_string()}")
-
-
-@cli.group()
-def researcher() -> None:
-    """Researchers' accounts."""
-
-
-@researcher.command("add")
-@click.argument("email")
-@click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
-@json_option
-@database_option
-def researcher_add(email: str, password_stdin: bool, as_json: bool, database: str | None) -> None:
-    """Add a researcher; without --password-stdin a password is made and shown once.
-
-    Example: plainsight researcher add ada@example.org
-    """
-    password = sys.stdin.readline().rstrip("\n") if password_stdin else secrets.token_urlsafe(12)
-    with opened(settings_for(database)) as store, store.writing() as session:
-        added = add_researcher(session, email, password, now()).email
-    shown = {} if password_stdin else {"password": password}
-    tell(
-        as_json,
-        {"email": added, **shown},
-        f"Researcher: {added}",
-        *(f"Password, shown only now: {each}" for each in shown.values()),
-    )
 
 
 @cli.group()
