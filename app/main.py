@@ -9,7 +9,10 @@ from fastapi.staticfiles import StaticFiles
 
 from app import ROOT
 from app.analysis import routes as analysis
+from app.batches import api, delivery_routes
 from app.batches import routes as batches
+from app.batches.deliveries import DeliveryFolder
+from app.batches.worker import Worker
 from app.errors import Conflict
 from app.readers import routes as readers
 from app.reading import room
@@ -24,6 +27,7 @@ from app.studies import member_routes as members
 from app.studies import routes as studies
 from app.web import health
 from app.web.errors import add_error_pages
+from app.web.identity import now
 from app.web.security import Security
 
 
@@ -39,18 +43,24 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        app.state.worker.start()
         yield
+        app.state.worker.stop()
         database.close()
 
     app = FastAPI(title="Plainsight", lifespan=lifespan, openapi_url=None)
     app.state.settings = settings
     app.state.database = database
     app.state.images = ImageStore(settings.images)
+    app.state.deliveries = DeliveryFolder(settings.deliveries)
+    app.state.worker = Worker(database, app.state.images, app.state.deliveries, now)
     app.add_middleware(Security, max_body=settings.max_upload_mib * MIB)
     for feature in (
         researchers,
         account_routes,
         accounts_routes,
+        api,
+        delivery_routes,
         batches,
         studies,
         members,

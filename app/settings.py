@@ -91,5 +91,9 @@ class Settings(BaseSettings):
         return self.home / "images"
 
     @property
+    def deliveries(self) -> Path:
+        return self.home / "deliveries"
+
+    @property
     def is_https(self) -> bool:
         return self.public_url.startswith("https://")

@@ -11,7 +11,14 @@ from app.batches.domain import (
     pixel_digest,
     wrong_in_pair,
 )
-from app.batches.files import Files, Limits, TotalTooLargeError, UnreadableError, open_files
+from app.batches.files import (
+    Files,
+    Limits,
+    Source,
+    TotalTooLargeError,
+    UnreadableError,
+    open_files,
+)
 from app.batches.manifest import (
     MANIFEST,
     ORIGINAL,
@@ -24,6 +31,7 @@ from app.batches.manifest import (
 )
 from app.batches.png import NotPlainPngError, Picture, decode
 from app.batches.problems import Problems
+from app.batches.traits import Traits, traits_of
 from app.errors import Conflict
 
 Progress = Callable[[int, int], None]
@@ -34,12 +42,14 @@ STANDARD_LIMITS = Limits()
 
 @dataclass(frozen=True)
 class CheckedImage:
-    """`condition` is "original" or a condition's id; `sha256` is of the delivered file."""
+    """`condition` is "original" or a condition's id; `sha256` and `traits` are of the delivered
+    file."""
 
     case: str
     condition: str
     sha256: str
     pixels: Pixels
+    traits: Traits
 
 
 @dataclass(frozen=True)
@@ -51,6 +61,10 @@ class CheckedBatch:
     path: Path
     limits: Limits
 
+    @property
+    def total(self) -> int:
+        return sum(len(case.images) for case in self.manifest.cases)
+
     def images(self) -> Iterator[CheckedImage]:
         """In the order of the manifest, each case's original first, one in memory at a time.
 
@@ -61,8 +75,8 @@ class CheckedBatch:
             with open_files(self.path, self.limits) as files:
                 for case in self.manifest.cases:
                     for image in case.images:
-                        pixels = read_picture(files, image).pixels
-                        yield CheckedImage(case.id, image.condition, image.sha256, pixels)
+                        content = read_unchanged(files, image.file, image.sha256)
+                        yield checked_image(case.id, image.condition, content, self.limits)
         except (UnreadableError, TotalTooLargeError, WrongDigestError, NotPlainPngError) as error:
             raise Conflict("The batch changed while it was imported; import it again.") from error
 
@@ -71,13 +85,20 @@ class WrongDigestError(Exception):
     """Its argument is the digest that the file has."""
 
 
-def read_picture(files: Files, image: OriginalImage | PerturbedImage) -> Picture:
-    """Raises UnreadableError, TotalTooLargeError, WrongDigestError or NotPlainPngError."""
-    content = files.read(image.file)
+def read_unchanged(files: Source, name: str, sha256: str) -> bytes:
+    """Raises UnreadableError, TotalTooLargeError or WrongDigestError."""
+    content = files.read(name)
     digest = hashlib.sha256(content).hexdigest()
-    if digest != image.sha256:
+    if digest != sha256:
         raise WrongDigestError(digest)
-    return decode(content, files.limits.pixels)
+    return content
+
+
+def checked_image(case: str, condition: str, content: bytes, limits: Limits) -> CheckedImage:
+    """Raises NotPlainPngError."""
+    pixels = decode(content, limits.pixels).pixels
+    sha256 = hashlib.sha256(content).hexdigest()
+    return CheckedImage(case, condition, sha256, pixels, traits_of(content, pixels))
 
 
 def unheard(_done: int, _total: int) -> None:
@@ -152,7 +173,8 @@ class Pictures:
     def read(self, case: Case, image: OriginalImage | PerturbedImage) -> Picture | None:
         """None after a problem."""
         try:
-            return read_picture(self.files, image)
+            content = read_unchanged(self.files, image.file, image.sha256)
+            return decode(content, self.files.limits.pixels)
         except (UnreadableError, NotPlainPngError) as error:
             self.add(case, image, str(error))
         except WrongDigestError as error:
@@ -177,7 +199,7 @@ class Pictures:
         if original.colour != perturbed.colour:
             self.add(case, image, "has another colour profile than its original; remove both")
         condition = self.conditions.get(image.condition)
-        for problem in wrong_in_pair(original.pixels, perturbed.pixels, image, condition):
+        for problem in wrong_in_pair(original.pixels, perturbed.pixels, image.measured, condition):
             self.add(case, image, problem)
 
     def add(self, case: Case, image: OriginalImage | PerturbedImage, problem: str) -> None:

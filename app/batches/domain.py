@@ -4,6 +4,7 @@ import hashlib
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,14 +12,14 @@ from numpy.typing import NDArray
 from app.batches.manifest import (
     MANIFEST,
     Case,
-    Condition,
     Contents,
     Measured,
-    PerturbedImage,
 )
 
 MEASURED_TOLERANCE = 1e-5
 ROUNDING = 1e-9
+DIFFERENCE_FACTOR = 10
+MIDDLE_GREY = 128
 NORMS = {"l0": "l0_fraction", "l1": "l1_mad", "l2": "l2_rmsd", "linf": "linf"}
 
 Pixels = NDArray[np.uint8]
@@ -80,10 +81,20 @@ def measure(original: Pixels, perturbed: Pixels) -> Measured:
     )
 
 
+class Budget(Protocol):
+    """How large a perturbation may be: no epsilon, no bound."""
+
+    @property
+    def norm(self) -> str: ...
+
+    @property
+    def epsilon(self) -> str | None: ...
+
+
 def wrong_in_pair(
-    original: Pixels, perturbed: Pixels, image: PerturbedImage, condition: Condition | None
+    original: Pixels, perturbed: Pixels, declared: Measured | None, budget: Budget | None
 ) -> Iterator[str]:
-    """Each is the end of a sentence about the image. `condition` is None when it is unknown."""
+    """Each is the end of a sentence about the perturbed image; None where nobody said."""
     if original.shape != perturbed.shape:
         sizes = f"{size_in_words(perturbed)}, its original {size_in_words(original)}"
         yield f"is {sizes}; make both the same size"
@@ -91,12 +102,13 @@ def wrong_in_pair(
     found = measure(original, perturbed)
     if found.linf == 0:
         yield "has the same pixels as its original; leave it out"
-    yield from mismeasured(image.measured, found)
-    if condition is not None and condition.epsilon is not None:
-        norm = NORMS[condition.norm]
+    if declared is not None:
+        yield from mismeasured(declared, found)
+    if budget is not None and budget.epsilon is not None:
+        norm = NORMS[budget.norm]
         size = getattr(found, norm)
-        if size > float(condition.epsilon) * (1 + ROUNDING):
-            yield f"has {norm} {size:.7g}, above the declared epsilon of {condition.epsilon}"
+        if size > float(budget.epsilon) * (1 + ROUNDING):
+            yield f"has {norm} {size:.7g}, above the declared epsilon of {budget.epsilon}"
 
 
 def mismeasured(declared: Measured, found: Measured) -> Iterator[str]:
@@ -104,6 +116,13 @@ def mismeasured(declared: Measured, found: Measured) -> Iterator[str]:
         said, seen = getattr(declared, norm), getattr(found, norm)
         if not math.isclose(said, seen, rel_tol=MEASURED_TOLERANCE, abs_tol=MEASURED_TOLERANCE):
             yield f"has {norm} {seen:.7g}, {MANIFEST} says {said:.7g}; measure it again"
+
+
+def difference(original: Pixels, perturbed: Pixels) -> Pixels:
+    """Ten times the perturbation, around a middle grey."""
+    change = (perturbed.astype(np.int16) - original) * DIFFERENCE_FACTOR + MIDDLE_GREY
+    shown: Pixels = np.clip(change, 0, 255).astype(np.uint8)
+    return shown
 
 
 def size_in_words(pixels: Pixels) -> str:

@@ -8,7 +8,7 @@ import struct
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,6 +63,21 @@ class Container(Protocol):
         """Raises UnreadableError, or what the operating system and zipfile raise."""
 
 
+class Source(Protocol):
+    """Named files that can be read one by one; `faults` tell of those that cannot."""
+
+    limits: Limits
+
+    @property
+    def names(self) -> Collection[str]: ...
+
+    @property
+    def faults(self) -> Sequence[str]: ...
+
+    def read(self, name: str) -> bytes:
+        """Raises UnreadableError, or TotalTooLargeError."""
+
+
 class Files:
     """The files by the names that a manifest uses, relative to the folder of `batch.json`."""
 
@@ -71,6 +86,14 @@ class Files:
         self.limits = limits
         self.paths = below_manifest(container.paths)
         self.total = 0
+
+    @property
+    def names(self) -> Collection[str]:
+        return self.paths.keys()
+
+    @property
+    def faults(self) -> Sequence[str]:
+        return self.container.faults
 
     def read(self, name: str) -> bytes:
         """Raises UnreadableError, or TotalTooLargeError."""
@@ -81,12 +104,25 @@ class Files:
                 content = read_beyond(self.limits.file_bytes, stream)
         except READ_ERRORS as error:
             raise UnreadableError(f"cannot be read ({error}); copy the batch again") from error
-        self.total += len(content)
-        if self.total > self.limits.total_bytes:
-            raise TotalTooLargeError
+        self.count(len(content))
         if len(content) > self.limits.file_bytes:
             raise UnreadableError(f"is larger than the limit of {self.limits.file_bytes} bytes")
         return content
+
+    def copy(self, name: str, target: IO[bytes]) -> None:
+        """A file that may be large, piece by piece. Raises as `read` does."""
+        try:
+            with self.container.open(self.paths[name]) as stream:
+                while piece := stream.read(PIECE_BYTES):
+                    self.count(len(piece))
+                    target.write(piece)
+        except READ_ERRORS as error:
+            raise UnreadableError(f"cannot be read ({error}); send it again") from error
+
+    def count(self, more: int) -> None:
+        self.total += more
+        if self.total > self.limits.total_bytes:
+            raise TotalTooLargeError
 
 
 def read_beyond(limit: int, stream: IO[bytes]) -> bytes:

@@ -1,55 +1,45 @@
-"""Upload a batch, and look at what it holds."""
+"""Look at what batches hold."""
 
-import shutil
-import tempfile
-from pathlib import Path
+from typing import Annotated
 
-from fastapi import APIRouter, Request, UploadFile
-from fastapi.responses import RedirectResponse, Response
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import Response
 
-from app.batches.pages import batch_page, batches_page
-from app.batches.service import find_batch, import_batch, list_batches, stimulus_image
-from app.errors import Conflict, Invalid
-from app.storage.session import Database, DatabaseDep, ReadingDep
-from app.web.fields import RowNumber
-from app.web.identity import ResearcherDep, now
+from app.batches.deliveries import list_unfinished
+from app.batches.pages import Sort, batch_page, batches_page
+from app.batches.service import (
+    difference_image,
+    find_batch,
+    list_batches,
+    stimulus_image,
+)
+from app.storage.session import ReadingDep
+from app.web.fields import LARGEST, RowNumber
+from app.web.identity import ResearcherDep
 from app.web.templating import render
 
 router = APIRouter()
+PageNumber = Annotated[int, Query(ge=1, le=LARGEST)]
 
 
 @router.get("/batches")
-def batches(_researcher: ResearcherDep, session: ReadingDep) -> Response:
-    return render("researcher/batches.html", batches_page(list_batches(session)))
-
-
-@router.post("/batches")
-def upload(
-    request: Request, _researcher: ResearcherDep, database: DatabaseDep, file: UploadFile
-) -> Response:
-    """Everything that is wrong with the batch comes back on the page, and nothing is kept."""
-    home: Path = request.app.state.settings.home
-    with tempfile.NamedTemporaryFile(dir=home, suffix=".zip") as upload:
-        shutil.copyfileobj(file.file, upload)
-        upload.flush()
-        try:
-            batch_id = import_batch(Path(upload.name), database, request.app.state.images, now())
-        except Invalid as refusal:
-            return refused(database, refusal.problems, refusal.status)
-        except Conflict as refusal:
-            return refused(database, [str(refusal)], refusal.status)
-    return RedirectResponse(f"/batches/{batch_id}", 303)
-
-
-def refused(database: Database, problems: list[str] | tuple[str, ...], status: int) -> Response:
-    with database.reading() as session:
-        page = batches_page(list_batches(session), problems)
-        return render("researcher/batches.html", page, status=status)
+def batches(researcher: ResearcherDep, session: ReadingDep) -> Response:
+    page = batches_page(list_batches(session, researcher), list_unfinished(session, researcher.id))
+    return render("researcher/batches.html", page)
 
 
 @router.get("/batches/{batch_id}")
-def batch(batch_id: RowNumber, _researcher: ResearcherDep, session: ReadingDep) -> Response:
-    return render("researcher/batch.html", batch_page(find_batch(session, batch_id)))
+def batch(
+    batch_id: RowNumber,
+    request: Request,
+    researcher: ResearcherDep,
+    session: ReadingDep,
+    page: PageNumber = 1,
+    sort: Sort = Sort.CASE,
+) -> Response:
+    found = find_batch(session, batch_id, researcher)
+    shown = batch_page(session, request.app.state.images, found, page, sort)
+    return render("researcher/batch.html", shown)
 
 
 @router.get("/batches/{batch_id}/images/{stimulus_id}")
@@ -57,8 +47,25 @@ def image(
     batch_id: RowNumber,
     stimulus_id: RowNumber,
     request: Request,
-    _researcher: ResearcherDep,
+    researcher: ResearcherDep,
     session: ReadingDep,
 ) -> Response:
-    png = stimulus_image(session, request.app.state.images, batch_id, stimulus_id)
-    return Response(png, 200, {"Cache-Control": "no-store"}, "image/png")
+    found = find_batch(session, batch_id, researcher)
+    return png(stimulus_image(session, request.app.state.images, found.id, stimulus_id))
+
+
+@router.get("/batches/{batch_id}/differences/{stimulus_id}")
+def difference(
+    batch_id: RowNumber,
+    stimulus_id: RowNumber,
+    request: Request,
+    researcher: ResearcherDep,
+    session: ReadingDep,
+) -> Response:
+    """Ten times what the perturbation changes, around a middle grey."""
+    found = find_batch(session, batch_id, researcher)
+    return png(difference_image(session, request.app.state.images, found.id, stimulus_id))
+
+
+def png(content: bytes) -> Response:
+    return Response(content, 200, {"Cache-Control": "no-store"}, "image/png")

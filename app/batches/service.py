@@ -1,6 +1,7 @@
 """Import a batch whole or not at all, and find what was imported."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -9,16 +10,34 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app.batches.check import STANDARD_LIMITS, CheckedBatch, Progress, check_batch, unheard
+from app.batches.domain import Pixels, difference
 from app.batches.files import Limits
-from app.batches.manifest import OriginalImage, PerturbedImage
+from app.batches.foreign import CheckedForeign
+from app.batches.manifest import ORIGINAL
+from app.batches.png import decode
+from app.batches.rows import Kept, row_of
+from app.batches.scan import Scan
+from app.batches.similarity import ssim
 from app.errors import Conflict, NotFound
 from app.researchers.rights import batches_of
-from app.storage.images import ImageStore, StoredImage
-from app.storage.models import Batch, Case, Condition, Researcher, Stimulus
+from app.storage.images import ImageStore, encode
+from app.storage.models import Batch, Case, Researcher, Stimulus
 from app.storage.session import Database
 
-Stored = Mapping[tuple[str, str], tuple[StoredImage, int, int]]
-"""By case and condition: the stored image, its width and its height."""
+
+@dataclass(frozen=True)
+class Import:
+    """How one import runs.
+
+    `folder` is the name for its images, a random one when empty. `also` is done in the
+    transaction that makes the batch, so that both are there or neither is.
+    """
+
+    now: datetime
+    researcher_id: int | None = None
+    folder: str = ""
+    progress: Progress = unheard
+    also: Callable[[Session, Batch], None] = lambda _session, _batch: None
 
 
 def import_batch(
@@ -36,24 +55,28 @@ def import_batch(
     are on the disk before the rows that name them; after an error neither is there.
     """
     checked = check_batch(path, limits, progress)
+    return import_checked(checked, database, store, Import(now))
+
+
+def import_checked(
+    checked: CheckedBatch | CheckedForeign, database: Database, store: ImageStore, how: Import
+) -> int:
+    """As `import_batch`, of what was checked already."""
     with database.reading() as session:
-        refuse_known(session, checked.digest)
-    folder = store.new_folder()
+        refuse_known(session, checked.digest, how.researcher_id)
+    folder = store.new_folder(how.folder)
     try:
-        images = {
-            (image.case, image.condition): (
-                store.write(folder, image.pixels),
-                image.pixels.shape[1],
-                image.pixels.shape[0],
-            )
-            for image in checked.images()
-        }
+        scan = Scan()
+        images = dict(stored_images(checked, store, folder, scan, how.progress))
         store.settle(folder)
         with database.writing() as session:
-            refuse_known(session, checked.digest)
-            batch = to_row(checked, images, now)
+            refuse_known(session, checked.digest, how.researcher_id)
+            batch = row_of(checked, images, how.now)
+            batch.scan = scan.result()
+            batch.researcher_id = how.researcher_id
             session.add(batch)
             session.flush()
+            how.also(session, batch)
             return batch.id
     except IntegrityError as error:
         store.discard(folder)
@@ -63,68 +86,36 @@ def import_batch(
         raise
 
 
-def refuse_known(session: Session, digest: str) -> None:
-    known = session.scalar(select(Batch).where(Batch.digest == digest))
+def stored_images(
+    checked: CheckedBatch | CheckedForeign,
+    store: ImageStore,
+    folder: str,
+    scan: Scan,
+    progress: Progress,
+) -> Iterator[tuple[tuple[str, str], Kept]]:
+    """Stores every image, and looks at it beside its original."""
+    original: Pixels | None = None
+    for done, image in enumerate(checked.images(), 1):
+        scan.add(image.condition, image.traits)
+        alike = None
+        if image.condition == ORIGINAL:
+            original = image.pixels
+        elif original is not None:
+            alike = ssim(original, image.pixels)
+        height, width, _ = image.pixels.shape
+        stored = store.write(folder, image.pixels)
+        yield (image.case, image.condition), Kept(stored, width, height, image.sha256, alike)
+        progress(done, checked.total)
+
+
+def refuse_known(session: Session, digest: str, researcher_id: int | None) -> None:
+    """A researcher is not told that somebody else has the same batch: they get their own."""
+    query = select(Batch).where(Batch.digest == digest)
+    if researcher_id is not None:
+        query = query.where(Batch.researcher_id.is_(None) | (Batch.researcher_id == researcher_id))
+    known = session.scalars(query.order_by(Batch.id)).first()
     if known is not None:
         raise Conflict(f"This batch was imported before, as number {known.id} ({known.name!r}).")
-
-
-def to_row(checked: CheckedBatch, images: Stored, now: datetime) -> Batch:
-    manifest = checked.manifest
-    conditions = {
-        condition.id: Condition(
-            name=condition.id,
-            seed=str(condition.seed),
-            **condition.model_dump(exclude={"id", "seed"}),
-        )
-        for condition in manifest.conditions
-    }
-    cases = [
-        Case(
-            name=case.id,
-            truth=case.truth,
-            data_set=case.source.data_set,
-            fold=case.source.fold,
-            index_in_fold=case.source.index,
-            micrometres_per_pixel=case.micrometres_per_pixel,
-            stimuli=[
-                stimulus(image, conditions.get(image.condition), images[case.id, image.condition])
-                for image in case.images
-            ],
-        )
-        for case in manifest.cases
-    ]
-    return Batch(
-        name=manifest.name,
-        digest=checked.digest,
-        criterion=manifest.criterion,
-        network=manifest.network.model_dump(),
-        provenance=manifest.provenance,
-        imported_at=now,
-        conditions=list(conditions.values()),
-        cases=cases,
-    )
-
-
-def stimulus(
-    image: OriginalImage | PerturbedImage,
-    condition: Condition | None,
-    stored: tuple[StoredImage, int, int],
-) -> Stimulus:
-    file, width, height = stored
-    measured = image.measured.model_dump() if isinstance(image, PerturbedImage) else {}
-    return Stimulus(
-        condition=condition,
-        file=file.file,
-        sha256=file.sha256,
-        delivered_sha256=image.sha256,
-        stored_bytes=file.stored_bytes,
-        width=width,
-        height=height,
-        p_positive=image.p_positive,
-        success=image.success if isinstance(image, PerturbedImage) else None,
-        **measured,
-    )
 
 
 def list_batches(session: Session, researcher: Researcher | None = None) -> list[Batch]:
@@ -159,9 +150,27 @@ def find_batch_named(session: Session, name: str) -> Batch:
 
 
 def stimulus_image(session: Session, store: ImageStore, batch_id: int, stimulus_id: int) -> bytes:
+    found = find_stimulus(session, batch_id, stimulus_id)
+    return store.read(found.file, found.sha256)
+
+
+def difference_image(session: Session, store: ImageStore, batch_id: int, stimulus_id: int) -> bytes:
+    """PNG of ten times what the perturbation changes, around a middle grey."""
+    found = find_stimulus(session, batch_id, stimulus_id)
+    original = session.scalars(
+        select(Stimulus).where(Stimulus.case_id == found.case_id, Stimulus.condition_id.is_(None))
+    ).one()
+    before, after = (
+        decode(store.read(row.file, row.sha256), row.width * row.height).pixels
+        for row in (original, found)
+    )
+    return encode(difference(before, after))
+
+
+def find_stimulus(session: Session, batch_id: int, stimulus_id: int) -> Stimulus:
     found = session.scalar(
         select(Stimulus).join(Case).where(Stimulus.id == stimulus_id, Case.batch_id == batch_id)
     )
     if found is None:
         raise NotFound("There is no such image.")
-    return store.read(found.file, found.sha256)
+    return found

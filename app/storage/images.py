@@ -60,8 +60,8 @@ class ImageStore:
     def __init__(self, root: Path) -> None:
         self.root = root
 
-    def new_folder(self) -> str:
-        name = secrets.token_hex(16)
+    def new_folder(self, name: str = "") -> str:
+        name = name or secrets.token_hex(16)
         (self.root / name).mkdir(parents=True)
         return name
 
@@ -93,6 +93,9 @@ class ImageStore:
         if hashlib.sha256(png).hexdigest() != sha256:
             raise DamagedImageError(f"the image {file} is not the one that was imported")
         return png
+
+    def has(self, file: str) -> bool:
+        return (self.root / file).is_file()
 
     def discard(self, folder: str) -> None:
         shutil.rmtree(self.root / folder, ignore_errors=True)

@@ -19,7 +19,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-from app.storage.types import UTCDateTime
+from app.storage.types import PerhapsProbability, UTCDateTime
 from app.vocabulary import (
     Answer,
     DeliveryKind,
@@ -171,7 +171,11 @@ class Delivery(Base):
 
 
 class Condition(Base):
-    """An attack with its budget. The original is a stimulus without a condition."""
+    """An attack with its budget. The original is a stimulus without a condition.
+
+    Of another tool's attack nobody said how it was run: its steps and confidence target are 0,
+    its step size and seed empty.
+    """
 
     __tablename__ = "condition"
     __table_args__ = (UniqueConstraint("batch_id", "name"),)
@@ -191,7 +195,7 @@ class Condition(Base):
 
 
 class Case(Base):
-    """One tissue patch: what a truth belongs to."""
+    """One tissue patch: what a truth belongs to. 0 micrometres per pixel: nobody said."""
 
     __tablename__ = "case"
     __table_args__ = (
@@ -241,7 +245,7 @@ class Stimulus(Base):
     stored_bytes: Mapped[int]
     width: Mapped[int]
     height: Mapped[int]
-    p_positive: Mapped[float]
+    p_positive: Mapped[float | None] = mapped_column(PerhapsProbability, nullable=False)
     success: Mapped[bool | None]
     l0_fraction: Mapped[float | None]
     l1_mad: Mapped[float | None]

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from sqlalchemy import DateTime, Dialect
+from sqlalchemy import DateTime, Dialect, Double
 from sqlalchemy.types import TypeDecorator
 
 
@@ -26,3 +26,16 @@ class UTCDateTime(TypeDecorator[datetime]):
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class PerhapsProbability(TypeDecorator[float]):
+    """A probability, or None when nobody said; kept as -1, which no probability is."""
+
+    impl = Double
+    cache_ok = True
+
+    def process_bind_param(self, value: float | None, dialect: Dialect) -> float:  # noqa: ARG002
+        return -1.0 if value is None else value
+
+    def process_result_value(self, value: float | None, dialect: Dialect) -> float | None:  # noqa: ARG002
+        return None if value is None or value < 0 else value

@@ -41,6 +41,9 @@ def study_error(request: Request, error: Exception) -> Response:
     if isinstance(error, SignInNeeded) and not wants_json(request):
         then = request.url.path if request.method == "GET" else "/"  # a form must be sent again
         return RedirectResponse(f"/sign-in?next={quote(then)}", 303)
+    if isinstance(error, Invalid) and error.problems and wants_json(request):
+        listed = {"message": str(error), "problems": list(error.problems)}
+        return JSONResponse(listed, error.status, {"Cache-Control": "no-store"})
     return answer(request, error.status, str(error))
 
 

@@ -1,5 +1,6 @@
 """What every answer carries and every request must pass."""
 
+import re
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -7,7 +8,9 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MIB = 1024 * 1024
-UPLOADS = "/batches"  # everything else is small: it is held in memory before anybody is recognised
+UPLOADS = {"/batches", "/api/v1/batches"}
+PIECE = re.compile(r"/deliveries/[0-9a-f]{32}/bytes")
+PIECE_BYTES = 4 * MIB
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
@@ -55,9 +58,15 @@ class Security:
                     headers.setdefault(name, value)
             await send(message)
 
-        limit = self.max_body if scope["path"] == UPLOADS else MIB
+        limit = self.limit(scope["path"])
         refusal = self.refusal(scope["method"], Headers(scope=scope), limit)
         await (refusal or self.app)(scope, receive, send_with_headers)
+
+    def limit(self, path: str) -> int:
+        """Uploads go to the disk; everything else is held in memory, and is small."""
+        if path in UPLOADS:
+            return self.max_body
+        return PIECE_BYTES if PIECE.fullmatch(path) else MIB
 
     @staticmethod
     def refusal(method: str, headers: Headers, limit: int) -> PlainTextResponse | None:

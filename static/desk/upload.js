@@ -1,0 +1,218 @@
+/** The upload forms: folders and drag and drop, pieces and progress. Without it they are plain. */
+
+import { Refused, Sender } from "./sender.js";
+import { zipOf } from "./zip.js";
+
+const MIB = 1024 * 1024;
+const LITTER = /(^|\/)(\.DS_Store|Thumbs\.db|desktop\.ini|\._[^/]*)$/;
+
+/** @typedef {{name: string, zip: File | null, entries: import("./zip.js").Entry[]}} Choice */
+
+/** What one field chose: one zip, or the files of a folder with their paths below it. */
+function choiceOf(files) {
+  const kept = [...files].filter(({ file, path }) => file.size > 0 && !LITTER.test(path));
+  if (kept.length === 1 && kept[0].path.toLowerCase().endsWith(".zip")) {
+    return { name: kept[0].file.name, zip: kept[0].file, entries: [] };
+  }
+  const top = kept.length > 0 ? kept[0].path.split("/")[0] : "";
+  const isFolder = kept.every(({ path }) => path.startsWith(`${top}/`));
+  const below = (path) => (isFolder ? path.slice(top.length + 1) : path);
+  return {
+    name: isFolder ? top : "files",
+    zip: null,
+    entries: kept.map(({ file, path }) => ({ file, path: below(path) })),
+  };
+}
+
+/** The files of a dropped item, with their paths; a folder is walked through. */
+async function dropped(item, path = "") {
+  if (item.isFile) {
+    const file = await new Promise((resolve, reject) => item.file(resolve, reject));
+    return [{ file, path: path + item.name }];
+  }
+  const reader = item.createReader();
+  const found = [];
+  for (;;) {
+    const some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
+    if (some.length === 0) {
+      return found;
+    }
+    for (const child of some) {
+      found.push(...(await dropped(child, `${path}${item.name}/`)));
+    }
+  }
+}
+
+/** One field: a zip is chosen, or a folder, or either is dropped on it. */
+class Picker {
+  /** @type {Choice | null} */
+  choice = null;
+  #zip;
+  #folder;
+  #said;
+
+  /** @param {HTMLElement} element */
+  constructor(element) {
+    this.side = element.dataset.side;
+    this.label = element.querySelector("label").textContent.trim();
+    this.#zip = element.querySelector("input:not([webkitdirectory])");
+    this.#folder = element.querySelector("input[webkitdirectory]");
+    this.#said = element.querySelector("output");
+    this.#zip.required = false;
+    for (const hidden of element.querySelectorAll("[hidden]")) {
+      hidden.hidden = false;
+    }
+    element.dataset.state = "ready";
+    this.#zip.addEventListener("change", () => this.#chosen(this.#zip, this.#folder));
+    this.#folder.addEventListener("change", () => this.#chosen(this.#folder, this.#zip));
+    element.addEventListener("dragover", (event) => {
+      event.preventDefault();
+      element.dataset.state = "over";
+    });
+    element.addEventListener("dragleave", () => {
+      element.dataset.state = "ready";
+    });
+    element.addEventListener("drop", async (event) => {
+      event.preventDefault();
+      element.dataset.state = "ready";
+      const items = [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry());
+      const files = await Promise.all(items.filter(Boolean).map((item) => dropped(item)));
+      this.#zip.value = "";
+      this.#folder.value = "";
+      this.#take(files.flat());
+    });
+    this.#chosen(this.#zip, this.#folder);
+  }
+
+  #chosen(input, other) {
+    const files = [...input.files].map((file) => ({
+      file,
+      path: file.webkitRelativePath || file.name,
+    }));
+    if (files.length > 0) {
+      other.value = "";
+      this.#take(files);
+    }
+  }
+
+  #take(files) {
+    const choice = choiceOf(files);
+    const count = choice.entries.length;
+    const isEmpty = choice.zip === null && count === 0;
+    this.choice = isEmpty ? null : choice;
+    const many = count === 1 ? "1 file" : `${count} files`;
+    this.#said.value = isEmpty ? "There is no file in it." : choice.zip ? choice.name : many;
+  }
+}
+
+/** One form with its pickers. */
+class Upload {
+  #form;
+  #pickers;
+  #button;
+  #bar;
+  #said;
+  #problems;
+
+  /** @param {HTMLFormElement} form */
+  constructor(form) {
+    this.#form = form;
+    this.#pickers = [...form.querySelectorAll("[data-picker]")].map((one) => new Picker(one));
+    this.#button = form.querySelector("button[type=submit]");
+    this.#bar = form.querySelector("progress");
+    this.#said = form.querySelector("[role=status]");
+    this.#problems = form.querySelector("[data-problems]");
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#send();
+    });
+  }
+
+  async #send() {
+    this.#problems.hidden = true;
+    this.#button.disabled = true;
+    this.#bar.hidden = false;
+    try {
+      const { name, file } = await this.#whole();
+      const report = {
+        sent: (done, total) => this.#sent(done, total),
+        waiting: () => this.#say("The line is down. It goes on by itself as soon as it is back."),
+      };
+      location.assign(await new Sender(file, this.#announcement(name, file), report).send());
+    } catch (error) {
+      if (!(error instanceof Refused)) {
+        throw error;
+      }
+      this.#refuse(error.problems);
+    }
+  }
+
+  /** The one file that is sent, whatever was chosen. */
+  async #whole() {
+    const missing = this.#pickers.filter((picker) => picker.choice === null);
+    if (missing.length > 0) {
+      throw new Refused(missing.map((picker) => `Choose a zip or a folder: ${picker.label}.`));
+    }
+    const choices = this.#pickers.map((picker) => picker.choice);
+    const name = choices.map((choice) => choice.name).join(" and ");
+    if (choices.length === 1 && choices[0].zip !== null) {
+      return { name, file: choices[0].zip };
+    }
+    const zips = choices.filter((choice) => choice.zip !== null);
+    if (zips.length > 0 && zips.length < choices.length) {
+      throw new Refused(["Choose two folders or two zips, not one of each."]);
+    }
+    const entries = this.#pickers.flatMap(({ side, choice }) =>
+      choice.zip !== null
+        ? [{ path: `${side}.zip`, file: choice.zip }]
+        : choice.entries.map(({ path, file }) => ({
+            path: side ? `${side}/${path}` : path,
+            file,
+          })),
+    );
+    const file = await zipOf(entries, (done, total) => {
+      this.#say(`Reading the files: ${done} of ${total}`);
+    });
+    return { name, file };
+  }
+
+  #announcement(name, file) {
+    const said = new URLSearchParams();
+    for (const [field, value] of new FormData(this.#form)) {
+      if (typeof value === "string") {
+        said.set(field, value);
+      }
+    }
+    said.set("file_name", name);
+    said.set("total_bytes", String(file.size));
+    return said;
+  }
+
+  #sent(done, total) {
+    this.#bar.max = total;
+    this.#bar.value = done;
+    const [here, all] = [done, total].map((bytes) => (bytes / MIB).toFixed(1));
+    this.#say(`${here} of ${all} MiB have arrived.`);
+  }
+
+  #say(words) {
+    this.#said.textContent = words;
+  }
+
+  #refuse(problems) {
+    const items = problems.map((problem) => {
+      const item = document.createElement("li");
+      item.textContent = problem;
+      return item;
+    });
+    this.#problems.querySelector("ul").replaceChildren(...items);
+    this.#problems.hidden = false;
+    this.#button.disabled = false;
+    this.#bar.hidden = true;
+    this.#say("");
+  }
+}
+
+for (const form of document.querySelectorAll("form[data-upload]")) {
+  new Upload(form);
+}
