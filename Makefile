@@ -17,7 +17,7 @@ OUT ?= run
 ENGINE ?= local
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo reproduce test check format migration constraints texts pictures screenshots
+.PHONY: help setup demo reproduce test check format migration constraints texts screenshots
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -76,9 +76,9 @@ constraints: ## renew constraints.txt with the newest versions that fit
 texts: $(VENV)/developer ## bring the catalogues of app/locale up to date with the sentences in the sources
 	@$(BIN)/python tools/texts.py
 
-pictures: $(VENV)/developer ## every page of a reader in all themes, languages and two sizes, into build/pictures
-	@mkdir -p build/pictures
-	@PLAINSIGHT_SCREENSHOTS=build/pictures $(BIN)/python -m pytest -q tests/browser/test_reader_pages.py -k every_page
-
-screenshots: $(VENV)/developer ## take the pictures of docs/images anew
-	@PLAINSIGHT_SCREENSHOTS=docs/images $(BIN)/python -m pytest -q tests/browser/test_whole_study.py
+screenshots: $(VENV)/developer ## every page and every state in all themes and two sizes, into build/screenshots; the README's two anew
+	@mkdir -p build/screenshots
+	@PLAINSIGHT_SCREENSHOTS=build/screenshots $(BIN)/python -m pytest -q \
+		tests/browser/test_reader_pages.py tests/browser/test_screenshots.py -k 'every_ or picture'
+	@cp build/screenshots/room-middle-en-light-1280.png docs/images/reading-room.png
+	@cp build/screenshots/office-studies-one-results-en-light-1280.png docs/images/results.png

@@ -17,12 +17,17 @@ from typing import Any
 
 from app.batches.service import find_batch, import_batch
 from app.designer.service import start_study
-from app.readers.service import invite
+from app.readers.domain import CheckRecord
+from app.readers.service import CONSENT_VERSION, Consent, find_reader, invite, note_check
+from app.reading.service import begin, place_of, window
 from app.researchers.service import add_researcher, find_researcher
+from app.responses.domain import GivenAnswer
+from app.responses.service import record_response
 from app.settings import Settings
 from app.storage.images import ImageStore
 from app.storage.session import Database
 from app.studies.service import NewStudy, create_study, find_study, lock_study
+from app.vocabulary import Answer
 from app.web.identity import now
 from ml.data import load_patches
 from ml.phantom import write_phantom
@@ -37,7 +42,41 @@ ANSWERS = """
     ORDER BY r.id
 """
 
-Answer = tuple[str, int, int, str]
+DISPLAY: dict[str, Any] = {
+    "device_pixel_ratio": 1.0,
+    "viewport_width": 1280,
+    "viewport_height": 800,
+}
+CHECK: dict[str, Any] = {
+    **DISPLAY,
+    "is_silent": False,
+    "code": "0123456789abcdef",
+    "browser_zoom": 1.0,
+    "screen_width": 1280,
+    "screen_height": 800,
+    "colour_depth": 24,
+    "pointer": "fine",
+    "keys_tried": True,
+    "storage_works": True,
+    "letters_shown": "KRSVXZ",
+    "letters_read": "KRS",
+}
+READ: dict[str, Any] = {
+    **DISPLAY,
+    "attempt": 0,
+    "confidence": None,
+    "given_at": 1_790_000_000_000,
+    "reading_time_ms": 2345,
+    "hidden_ms": 0,
+    "idle_ms": 0,
+    "display_width": 512,
+    "display_height": 512,
+    "scale": 4,
+    "zoom": 1,
+    "pixel_exact": True,
+}
+
+Stored = tuple[str, int, int, str]
 """Part, position, attempt, answer."""
 
 
@@ -126,18 +165,40 @@ class Server:
             lock_study(session, find_study(session, study.number), EMAIL, now())
         database.close()
 
+    def begin(self, study: Study) -> None:
+        """The first reader agrees and checks the screen, without a browser."""
+        database = self.database()
+        with database.writing() as session:
+            reader = find_reader(session, find_study(session, study.number), "R01")
+            consent = Consent(CONSENT_VERSION, "en", "0" * 64)
+            begin(session, reader, consent, now())
+            note_check(session, reader, CheckRecord(**CHECK), now())
+        database.close()
+
+    def read(self, study: Study, answers: Sequence[str]) -> None:
+        """The first reader answers what comes next, without a browser."""
+        database = self.database()
+        for answer in answers:
+            with database.writing() as session:
+                reader = find_reader(session, find_study(session, study.number), "R01")
+                here = place_of(session, reader, now())
+                token = window(session, reader, here).tokens[0]
+                given = GivenAnswer(token=token, answer=Answer(answer), **READ)
+                record_response(session, reader, given, now())
+        database.close()
+
     def start(self) -> None:
         command = [str(BIN / "plainsight"), "serve", "--port", str(self.port)]
         own = {"PLAINSIGHT_HOME": str(self.home), "PLAINSIGHT_PUBLIC_URL": self.url}
         environment = {**os.environ, "PLAINSIGHT_DATABASE_URL": "", **own}
         self.process = subprocess.Popen(command, env=environment)
-        for _ in range(600):
+        while self.process.poll() is None:
             try:
                 with urllib.request.urlopen(f"{self.url}/healthz", timeout=5):  # noqa: S310
                     return
             except (urllib.error.URLError, ConnectionError):
                 time.sleep(0.05)
-        raise TimeoutError("the server did not start")
+        raise RuntimeError(f"the server ended with {self.process.returncode}")
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         if self.process:
@@ -155,11 +216,11 @@ class Server:
             connection.execute(statement, values)
             connection.commit()
 
-    def all_answers(self, study: Study, reader: str = "R01") -> list[Answer]:
+    def all_answers(self, study: Study, reader: str = "R01") -> list[Stored]:
         """Every answer that was ever stored, in the order in which it was."""
         return self.rows(ANSWERS.format(""), study.number, reader)
 
-    def answers(self, study: Study, reader: str = "R01") -> list[Answer]:
+    def answers(self, study: Study, reader: str = "R01") -> list[Stored]:
         """Those that were not taken back."""
         standing = ANSWERS.format("AND u.response_id IS NULL")
         return self.rows(standing, study.number, reader)
@@ -193,6 +254,6 @@ def with_tissue(folder: Path, write_batch: Callable[..., Path]) -> Server:
     return server
 
 
-def in_order(answers: Sequence[str], *, part: str = "reading", start: int = 1) -> list[Answer]:
+def in_order(answers: Sequence[str], *, part: str = "reading", start: int = 1) -> list[Stored]:
     """What the database must have when these were given one after another."""
     return [(part, position, 0, answer) for position, answer in enumerate(answers, start)]

@@ -1,68 +1,27 @@
 """Every page of a reader: how it looks, and that it works for everyone."""
 
-import os
 import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import BrowserContext, Page, expect
 
 from app.vocabulary import PairTask
+from tests.browser.looks import looks_right
 from tests.browser.reader import TUMOUR, Reader
 from tests.browser.server import Server, Study
 
-SCREENSHOTS = os.environ.get("PLAINSIGHT_SCREENSHOTS")
-SIZES = ((1280, 800), (1920, 1080))
-LOOKS: dict[str, dict[str, Any]] = {
-    "light": {"color_scheme": "light", "forced_colors": "none"},
-    "dark": {"color_scheme": "dark", "forced_colors": "none"},
-    "forced": {"color_scheme": "light", "forced_colors": "active"},
-}
 PHONE = (
     "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 "
     "(KHTML, like Gecko) Version/18.0 Mobile/15E148 Safari/604.1"
 )
-# With text of twice the size: what sticks out of the page, or out of a box that hides it.
-LOST = """() => {
-  document.documentElement.style.fontSize = "200%";
-  const shown = [...document.querySelectorAll("body *")].filter(
-    (one) => one.checkVisibility() && getComputedStyle(one).clipPath === "none");
-  const lost = shown.filter((one) => {
-    const { left, right } = one.getBoundingClientRect();
-    const hides = getComputedStyle(one).overflowX !== "visible" && one.localName !== "input";
-    return left < 0 || right > innerWidth || (hides && one.scrollWidth > one.clientWidth);
-  });
-  document.documentElement.style.fontSize = "";
-  return lost.map((one) => one.outerHTML.slice(0, 200));
-}"""
 CHECKED = """
     SELECT c.letters_shown, c.letters_read, c.keys_tried, c.storage_works, c.is_silent,
         c.viewport_width, c.viewport_height, c.browser_zoom, c.pointer
     FROM screen_check c JOIN reader r ON r.id = c.reader_id
     WHERE r.study_id = ? AND NOT c.is_silent ORDER BY c.id
 """
-axe = Axe()
-
-
-def looks_right(page: Page, name: str) -> None:
-    """In every theme for axe, and at twice the size of the text."""
-    language = page.locator("html").get_attribute("lang")
-    size = page.viewport_size
-    for look, media in LOOKS.items():
-        page.emulate_media(**media)
-        results = axe.run(page)
-        assert results.violations_count == 0, f"{name} {look}: {results.generate_report()}"
-        for width, height in SIZES if SCREENSHOTS else ():
-            page.set_viewport_size({"width": width, "height": height})
-            path = Path(str(SCREENSHOTS)) / f"{name}-{language}-{look}-{width}.png"
-            page.screenshot(path=path, full_page=True)
-    page.emulate_media(**LOOKS["light"])
-    if size:
-        page.set_viewport_size(size)
-    assert page.evaluate(LOST) == [], name
 
 
 def press_through(page: Page) -> None:
