@@ -20,6 +20,7 @@ from sqlalchemy.exc import DBAPIError
 from app import ROOT
 from app.batches.service import find_batch, import_batch
 from app.cli_design import OPTIONS
+from app.designer.service import start_study
 from app.errors import Conflict, Invalid, NotAllowed
 from app.readers.service import CONSENT_VERSION, Consent, invite
 from app.reading.service import begin as begin_reading
@@ -83,8 +84,8 @@ def form(batch: int, **changes: object) -> dict[str, Any]:
     }
 
 
-def test_a_new_study_is_a_draft_that_the_first_invitation_makes_ready(
-    office: Office, ready: Ready, database: Database
+def test_a_new_study_is_a_draft_until_it_is_started_and_invites_nobody_before(
+    office: Office, ready: Ready, database: Database, store: ImageStore
 ) -> None:
     batch = ready().batch
     desk = office()
@@ -92,6 +93,9 @@ def test_a_new_study_is_a_draft_that_the_first_invitation_makes_ready(
     study = int(page.rpartition("/")[2])
     assert state_of(database, study) is StudyState.DRAFT
     assert "Linf 4 on breast" in desk.get(page).text
+    assert desk.post(f"{page}/readers").status_code == 409
+    with database.writing() as session:
+        start_study(session, store, find_study(session, study), "ada", now())
     invitation = desk.post(f"{page}/readers")
     assert re.search(r"http://127\.0\.0\.1:8000/r/[0-9a-f]{32}", invitation.text)
     assert state_of(database, study) is StudyState.READY
@@ -122,7 +126,7 @@ def test_a_reader_who_begins_makes_it_reading(
 
 
 ACTIONS = {
-    "readers": {"draft": 200, "ready": 200, "reading": 200, "locked": 409, "unblinded": 409},
+    "readers": {"draft": 409, "ready": 200, "reading": 200, "locked": 409, "unblinded": 409},
     "lock": {"draft": 409, "ready": 303, "reading": 303, "locked": 409, "unblinded": 409},
     "unblind": {"draft": 409, "ready": 409, "reading": 409, "locked": 303, "unblinded": 409},
 }
@@ -139,7 +143,7 @@ def test_every_step_is_possible_in_its_states_only(
         response = office(email).post(f"/studies/{study}/{action}", data={"typed": state})
         assert response.status_code == ACTIONS[action][state], state
         assert (state_of(database, study) is before) == (
-            response.status_code == 409 or (action == "readers" and state != "draft")
+            response.status_code == 409 or action == "readers"
         )
         email = f"{state}@example.org"
 
@@ -688,6 +692,7 @@ def test_everything_that_happens_is_recorded_with_its_actor(
     ada = "ada@example.org"
     assert [(event.actor, event.kind) for event in events] == [
         (ada, "created"),
+        (ada, "started"),
         (ada, "invited R01"),
         (ada, "invited R02"),
         ("R01", "reading began"),
