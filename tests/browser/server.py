@@ -1,5 +1,6 @@
 """`plainsight serve` as a process of its own, with studies to read; for tests and benchmarks."""
 
+import hashlib
 import os
 import signal
 import socket
@@ -14,6 +15,10 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 
 from app.batches.service import find_batch, import_batch
 from app.designer.service import start_study
@@ -42,6 +47,11 @@ ANSWERS = """
     ORDER BY r.id
 """
 
+DELIVERED = """
+    SELECT s.delivered_sha256 FROM presentation p JOIN reader d ON d.id = p.reader_id
+    JOIN stimulus s ON s.id = p.stimulus_id
+    WHERE d.study_id = ? AND p.position = ? AND p.part = 'reading'
+"""
 DISPLAY: dict[str, Any] = {
     "device_pixel_ratio": 1.0,
     "viewport_width": 1280,
@@ -205,6 +215,15 @@ class Server:
             self.process.send_signal(how)
             self.process.wait(timeout=30)
             self.process = None
+
+    def delivered(self, study: Study, position: int) -> NDArray[np.uint8]:
+        """The pixels of the file in the batch that the first reader sees at this place."""
+        [(digest,)] = self.rows(DELIVERED, study.number, position)
+        for path in self.home.parent.glob("*/images/*.png"):
+            if hashlib.sha256(path.read_bytes()).hexdigest() == digest:
+                with Image.open(path) as opened:
+                    return np.asarray(opened)
+        raise LookupError(digest)
 
     def rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         """What the database has at this moment."""

@@ -22,6 +22,9 @@ from app.reading.domain import Choice
 from app.reading.pages import RoomPage
 from app.web.security import HEADERS
 from app.web.templating import html
+from tests.browser.reader import Reader, Watch
+from tests.browser.server import Server
+from tests.browser.server import Study as ServedStudy
 
 ROOT = Path(__file__).parents[2]
 SCALES = (1, 1.1, 1.25, 1.5, 1.75, 2)
@@ -393,6 +396,31 @@ def test_every_zoom_shows_every_pixel(
     assert [response["zoom"] for response in study.stored] == [4, 4]
     assert all(response["pixel_exact"] for response in study.stored)
     assert all(response["display_width"] == response["scale"] * 96 for response in study.stored)
+
+
+@pytest.mark.parametrize("scale", [1.25, 1.5])
+def test_what_the_batch_delivered_is_what_the_real_server_brings_to_the_screen(
+    chromium: Callable[..., Browser],
+    server: Server,
+    study: Callable[..., ServedStudy],
+    watch: Watch,
+    scale: float,
+) -> None:
+    made = study(cases=2, sets=1)
+    with chromium(scale).new_context(no_viewport=True) as context:
+        reader = Reader(watch.over(context).new_page())
+        reader.enter(made.link)
+        for position in (1, 2):
+            reader.look_at(position)
+            pixels = server.delivered(made, position)
+            assert_exact(reader.page, pixels)
+            reader.press("+")
+            assert_exact(reader.page, pixels, zoom=2)
+            reader.answer(position, "tumour")
+        reader.look_at(3)
+        reader.is_saved()
+    stored = server.rows("SELECT zoom, pixel_exact FROM response ORDER BY id DESC LIMIT 2")
+    assert stored == [(2, 1), (2, 1)]
 
 
 def test_the_wheel_zooms_towards_the_pointer_and_dragging_moves(
