@@ -13,6 +13,7 @@ from app.batches import api, delivery_routes
 from app.batches import routes as batches
 from app.batches.deliveries import DeliveryFolder
 from app.batches.worker import Worker
+from app.designer import routes as designer
 from app.errors import Conflict
 from app.readers import routes as readers
 from app.reading import room
@@ -63,6 +64,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         delivery_routes,
         batches,
         studies,
+        designer,
         members,
         readers,
         reading,

@@ -21,8 +21,9 @@ from app.reading.service import image_bytes
 from app.storage.images import DamagedImageError, ImageStore, pad
 from app.storage.models import Amendment, Presentation, Reader, Study
 from app.studies.domain import refuse_impossible_plan, refuse_revealing, require_state
+from app.studies.monitor import amendments_of
 from app.studies.selection import pixels_of
-from app.studies.service import hold, record
+from app.studies.service import hold, record, scan_is_amber
 from app.vocabulary import Part, StudyState
 
 AMENDED_PARTS = ("plan", "readers_see")
@@ -55,12 +56,8 @@ def start_if_draft(
         start_study(session, store, study, actor, now)
 
 
-def scan_is_amber(study: Study) -> bool:
-    return (study.batch.scan or {}).get("verdict") == "amber"
-
-
 def refuse_unexplained_scan(study: Study) -> None:
-    if scan_is_amber(study) and not study.scan_reason.strip():
+    if scan_is_amber(study.batch) and not study.scan_reason.strip():
         raise Invalid(
             "The blinding scan of this batch is amber: its files may give away the arms. "
             "Look at the batch, then say in the design why it may be read all the same."
@@ -143,15 +140,6 @@ def require_sensible(study: Study) -> None:
         study.minimum_time_ms,
         study.maximum_time_ms,
     )
-
-
-def amendments_of(session: Session, study: Study) -> list[Amendment]:
-    with session.no_autoflush:
-        return list(
-            session.scalars(
-                select(Amendment).where(Amendment.study_id == study.id).order_by(Amendment.id)
-            )
-        )
 
 
 def problems_with(session: Session, study: Study) -> list[str]:

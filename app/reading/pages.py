@@ -26,6 +26,7 @@ class StartPage:
     total: int
     question: str
     criterion: str
+    instructions: str
     choices: Sequence[Choice]
     practice: int
     sittings: int
@@ -112,6 +113,7 @@ def start_page(reader: Reader) -> StartPage:
         total=design.presentations,
         question=study.question,
         criterion=study.criterion,
+        instructions=study.instructions,
         choices=choices_for(reader, Part.READING),
         practice=design.practice,
         sittings=study.waves,

@@ -1,18 +1,21 @@
-"""The form of a new study, as it was typed: what is wrong comes back with all of it."""
+"""The form of a study, as it was typed: what is wrong comes back with all of it."""
 
+import math
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.errors import Invalid
-from app.storage.models import Batch
+from app.storage.models import Batch, Stimulus, Study
 from app.studies.domain import QUESTION
 from app.studies.service import NewStudy
-from app.vocabulary import PairTask, Undo
+from app.vocabulary import Estimand, PairTask, Part, Undo
 from app.web.fields import LARGEST, WITHOUT_ZERO_BYTE
 
 Text = Annotated[str, Field(max_length=200, pattern=WITHOUT_ZERO_BYTE)]
 Sentence = Annotated[str, Field(max_length=500, pattern=WITHOUT_ZERO_BYTE)]
+Question = Annotated[str, Field(max_length=300, pattern=WITHOUT_ZERO_BYTE)]
+Instructions = Annotated[str, Field(max_length=2000, pattern=WITHOUT_ZERO_BYTE)]
 Number = Annotated[str, Field(max_length=10)]
 USUAL = NewStudy("", "")
 
@@ -25,7 +28,7 @@ class StudyForm(BaseModel):
     batch: Number = ""
     internal_title: Text = ""
     public_title: Text = ""
-    question: Annotated[str, Field(max_length=300, pattern=WITHOUT_ZERO_BYTE)] = QUESTION
+    question: Question = QUESTION
     criterion: Sentence = ""
     sets: Number = str(USUAL.sets)
     cases: Number = ""
@@ -47,6 +50,20 @@ class StudyForm(BaseModel):
     pair_task: Literal["", "choice", "same_different"] = ""
     pair_conditions: Sentence = ""
     not_sure: bool = False
+    estimand: Estimand = USUAL.estimand
+    margin_flips: Number = str(USUAL.margin_flips)
+    margin_tp: Number = str(USUAL.margin_tp)
+    alpha: Number = str(USUAL.alpha)
+    minimum_time_ms: Number = ""
+    maximum_time_ms: Number = ""
+    instructions: Instructions = ""
+    scan_reason: Sentence = ""
+    planned_readers: Number = "1"
+
+    @property
+    def readers(self) -> int:
+        """For the reckoning alone: a study has as many readers as are invited."""
+        return max(1, few("number of readers", self.planned_readers, 1000, 1))
 
     @property
     def batch_number(self) -> int:
@@ -90,6 +107,14 @@ class StudyForm(BaseModel):
             pair_task=PairTask(self.pair_task) if self.pair_task else None,
             pair_conditions=names(self.pair_conditions),
             not_sure=self.not_sure,
+            estimand=self.estimand,
+            margin_flips=share("margin for flips", self.margin_flips, USUAL.margin_flips),
+            margin_tp=share("margin for true positives", self.margin_tp, USUAL.margin_tp),
+            alpha=share("alpha", self.alpha, USUAL.alpha),
+            minimum_time_ms=whole("least time of an answer", self.minimum_time_ms),
+            maximum_time_ms=whole("most time of an answer", self.maximum_time_ms),
+            instructions=lines(self.instructions),
+            scan_reason=self.scan_reason.strip(),
         )
 
 
@@ -109,6 +134,60 @@ def few(name: str, text: str, most: int, usual: int) -> int:
     return usual if number is None else number
 
 
+def share(name: str, text: str, usual: float) -> float:
+    typed = text.strip().replace(",", ".")
+    try:
+        number = float(typed) if typed else usual
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise Invalid(f"The {name} is a share, such as {usual}.")
+    return number
+
+
+def lines(text: str) -> str:
+    """As it was typed, with the line ends that every system has."""
+    return text.replace("\r\n", "\n").strip()
+
+
 def names(text: str) -> list[str]:
     """Conditions, with commas or spaces between them."""
     return text.replace(",", " ").split()
+
+
+TYPED_AS_STORED = (
+    *("internal_title", "public_title", "question", "criterion", "masking", "is_demo"),
+    *("confidence", "few_cells", "cannot_assess", "undo", "feedback", "not_sure"),
+    *("estimand", "instructions", "scan_reason"),
+)
+NUMBERS = (
+    *("sets", "minimum_gap", "waves", "washout_days", "break_after_images", "break_after_minutes"),
+    *("margin_flips", "margin_tp", "alpha", "minimum_time_ms", "maximum_time_ms"),
+)
+
+
+def form_of(study: Study) -> StudyForm:
+    """The form that makes this very study, images and all."""
+    practice = study.stimuli_of(Part.PRACTICE)
+    return StudyForm.model_validate(
+        {
+            "batch": str(study.batch_id),
+            "cases": str(len({stimulus.case_id for stimulus in study.stimuli})),
+            "conditions": condition_names(study.stimuli),
+            "practice": str(len(practice)),
+            "practice_batch": str(practice[0].case.batch_id) if practice else "",
+            "pair_task": study.pair_task or "",
+            "pair_conditions": condition_names(study.stimuli_of(Part.PAIRS)),
+            **{name: getattr(study, name) for name in TYPED_AS_STORED},
+            **{name: number_text(getattr(study, name)) for name in NUMBERS},
+        }
+    )
+
+
+def number_text(number: float | None) -> str:
+    return "" if number is None else f"{number:g}"
+
+
+def condition_names(stimuli: list[Stimulus]) -> str:
+    found = {each.condition_id: each.condition.name for each in stimuli if each.condition}
+    return " ".join(found[number] for number in sorted(found, key=lambda each: each or 0))

@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from app.storage.models import Presentation, ProblemReport, Reader, Response, Study
+from app.storage.models import Amendment, Presentation, ProblemReport, Reader, Response, Study
 from app.studies.service import standing
 from app.vocabulary import Part, Problem
 
@@ -63,3 +63,10 @@ def reported_problems(session: Session, study: Study) -> list[Reported]:
         .order_by(ProblemReport.id)
     )
     return [Reported(*row) for row in rows]
+
+
+def amendments_of(session: Session, study: Study) -> list[Amendment]:
+    """The changes of the plan since the start, the first one first."""
+    query = select(Amendment).where(Amendment.study_id == study.id).order_by(Amendment.id)
+    with session.no_autoflush:
+        return list(session.scalars(query))

@@ -12,10 +12,11 @@ from app.researchers.domain import Right
 from app.researchers.rights import right_on
 from app.storage.models import Researcher, Study
 from app.storage.session import DatabaseDep, ReadingDep, WritingDep
+from app.studies.design_pages import NewStudyPage, batch_choices
 from app.studies.forms import StudyForm
 from app.studies.members import members_of
-from app.studies.monitor import progress, reported_problems
-from app.studies.pages import NewStudyPage, StudyPage, batch_choices, studies_page, study_page
+from app.studies.monitor import amendments_of, progress, reported_problems
+from app.studies.pages import StudyPage, studies_page, study_page
 from app.studies.service import (
     create_study,
     find_study,
@@ -69,6 +70,7 @@ def page_of(session: Session, study: Study, researcher: Researcher, problem: str
         progress(session, study),
         reported_problems(session, study),
         members_of(session, study),
+        amendments_of(session, study),
         right_on(session, study, researcher) or Right.VIEW,
         now(),
         problem,

@@ -195,6 +195,11 @@ def choose_images(session: Session, batch: Batch, new: NewStudy, chance: random.
     return images
 
 
+def scan_is_amber(batch: Batch) -> bool:
+    """Whether the files of a batch may give away its arms; of an earlier batch nobody knows."""
+    return (batch.scan or {}).get("verdict") == "amber"
+
+
 def design_of(stimuli: Sequence[Stimulus], sets: int, practice: int = 0, pairs: int = 0) -> Design:
     cases = len({stimulus.case_id for stimulus in stimuli})
     return Design(cases, len(stimuli) // cases, sets, practice, pairs)

@@ -361,8 +361,9 @@ ALLOWED_FIELDS: dict[Any, list[str]] = {
     Undoable: ["token", "attempt"],
     Choice: ["answer", "key", "label"],
     pages.StartPage: [
-        *("title", "researcher", "minutes", "total", "question", "criterion", "choices"),
-        *("practice", "sittings", "washout_days", "undo", "confidence", "consent_version"),
+        *("title", "researcher", "minutes", "total", "question", "criterion", "instructions"),
+        *("choices", "practice", "sittings", "washout_days", "undo", "confidence"),
+        "consent_version",
     ],
     pages.WelcomePage: ["title", "done", "total"],
     pages.PhonePage: ["title", "link"],

@@ -66,6 +66,7 @@ def start_page(**changes: object) -> StartPage:
         "total": 80,
         "question": QUESTION,
         "criterion": "Tumour: five or more tumour cells.",
+        "instructions": "",
         "choices": image_choices(swapped=False, few_cells=True, cannot_assess=True),
         "practice": 4,
         "sittings": 2,

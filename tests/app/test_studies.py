@@ -37,7 +37,7 @@ from app.studies.service import (
     lock_study,
     unblind_study,
 )
-from app.vocabulary import PairTask, Part, StudyState, Undo
+from app.vocabulary import Estimand, PairTask, Part, StudyState, Undo
 from app.web.identity import now
 
 Browser = Callable[[], TestClient]
@@ -335,6 +335,13 @@ def test_an_impossible_design_is_refused_with_its_form_filled_in(
         ({"minimum_gap": "5"}, 422),
         ({"minimum_gap": "1"}, 422),
         ({"minimum_gap": "two"}, 422),
+        ({"margin_flips": "5 %"}, 422),
+        ({"margin_flips": "0"}, 422),
+        ({"margin_tp": "0.6"}, 422),
+        ({"alpha": "nan"}, 422),
+        ({"alpha": "0.5"}, 422),
+        ({"minimum_time_ms": "0"}, 422),
+        ({"minimum_time_ms": "500", "maximum_time_ms": "400"}, 422),
         ({"internal_title": "Linf 2"}, 409),
         ({"internal_title": "  Linf 2 "}, 409),
         ({"batch": 99}, 404),
@@ -375,7 +382,13 @@ def choices_on(html: str) -> dict[str, str]:
         )
         for value in re.findall(r'<option value="(\w*)"\s+selected', options)
     }
-    return typed | chosen
+    written = {
+        name: value.strip()
+        for name, value in re.findall(
+            r'<textarea[^>]*name="(\w+)"[^>]*>(.*?)</textarea>', html, re.DOTALL
+        )
+    }
+    return typed | chosen | written
 
 
 def test_every_choice_of_a_design_is_in_the_form_and_comes_back_with_an_error(
@@ -404,6 +417,14 @@ def test_every_choice_of_a_design_is_in_the_form_and_comes_back_with_an_error(
         pair_task="same_different",
         pair_conditions="linf-4",
         not_sure="on",
+        estimand="tp_difference",
+        margin_flips="0.08",
+        margin_tp="0.15",
+        alpha="0.025",
+        minimum_time_ms="200",
+        maximum_time_ms="600000",
+        instructions="Look at the whole image.",
+        planned_readers="3",
     )
     wrong = desk.post("/studies", data={**design, "minimum_gap": "99"})
     assert wrong.status_code == 422
@@ -420,6 +441,9 @@ def test_every_choice_of_a_design_is_in_the_form_and_comes_back_with_an_error(
         assert (study.break_after_images, study.break_after_minutes) == (0, 15)
         ticked = ("masking", "is_demo", "confidence", "few_cells", "cannot_assess", "feedback")
         assert all(getattr(study, name) for name in (*ticked, "not_sure"))
+        assert (study.margin_flips, study.margin_tp, study.alpha) == (0.08, 0.15, 0.025)
+        assert (study.minimum_time_ms, study.maximum_time_ms) == (200, 600_000)
+        assert study.estimand is Estimand.TP_DIFFERENCE
         shown = [len(study.stimuli_of(part)) for part in (Part.PRACTICE, Part.READING, Part.PAIRS)]
         assert shown == [2, 12, 8]
     page = " ".join(desk.get(made).text.split())
@@ -431,6 +455,10 @@ def test_every_choice_of_a_design_is_in_the_form_and_comes_back_with_an_error(
         "offered after 15 minutes",
         "2 images of cases that are not read; the right answer is told",
         "8 after reading: whether two images are the same or different, with “not sure”",
+        "as many tumours are found under every condition",
+        "excess flips 0.08, sensitivity ±0.15; alpha 0.025",
+        "answers that took less than 200 ms or more than 600000 ms",
+        "Look at the whole image.",
     ):
         assert fact in page, fact
 
