@@ -1,8 +1,10 @@
 """The whole analysis of an export: its JSON, a pure function of the rows and the options."""
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from typing import Any
 
+from app.analysis.exported import Plan, Tidy
 from app.analysis.sections.agreement import agreement
 from app.analysis.sections.completeness import blinding_check, exclusions, missing
 from app.analysis.sections.detection import detection
@@ -16,9 +18,9 @@ from app.analysis.sections.table import table
 from app.analysis.sections.time import time
 from app.analysis.sections.told import Json
 from app.analysis.sections.tp_difference import tp_difference
-from app.analysis.tidy import Tidy
 
 FORMAT, FORMAT_VERSION = "plainsight-analysis", "1.0"
+PLANNED = ("margin_flips", "margin_tp", "alpha")
 
 SECTIONS: dict[str, Callable[[Rows, Options], object]] = {
     "table": table,
@@ -35,6 +37,14 @@ SECTIONS: dict[str, Callable[[Rows, Options], object]] = {
     "blinding_check": blinding_check,
     "planning": planning,
 }
+
+
+def options_of(plan: Plan, **chosen: Any) -> Options:
+    """What was chosen (None: not), else what the study's plan says, else what is usual."""
+    found = Options()
+    for source in ({name: getattr(plan, name) for name in PLANNED}, chosen):
+        found = replace(found, **{k: v for k, v in source.items() if v is not None})
+    return found
 
 
 def analyse(tidy: Tidy, options: Options, code: dict[str, str]) -> Json:

@@ -68,6 +68,15 @@ def study_json(session: Session, study: Study, now: datetime) -> str:
             "cases": case_names(study, Part.READING),
             "practice_cases": case_names(study, Part.PRACTICE),
         },
+        "attacks": [
+            {
+                "attack_id": condition.name,
+                "attack": condition.attack,
+                "norm": condition.norm,
+                "epsilon": condition.epsilon,
+            }
+            for condition in study.batch.conditions
+        ],
         "randomisation": {
             "algorithm": "one constrained shuffle a sitting, app/reading/order.py",
             "sets": study.sets,

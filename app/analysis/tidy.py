@@ -10,11 +10,12 @@ import io
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from app.analysis.cells import Line
+from app.analysis.exported import Attack, Impressions, InputFile, Pair, Plan, Shown, Tidy
 from app.errors import Invalid
 
 PRESENTATIONS, DETECTIONS = "presentations.csv", "detections.csv"
@@ -24,98 +25,28 @@ MOST_PROBLEMS = 20
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """One presentation. `condition` is None for the original; `label` is 1 for tumour, None where
-    nothing, or that it cannot be assessed, was answered; `rating` is higher for tumour."""
-
-    reader: str
-    set_number: int
-    index: int
-    position: int
-    case: str
-    condition: str | None
-    truth: int
-    label: int | None
-    response: str
-    rating: int | None
-    reading_time_ms: int | None
-    exclusion: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """One pair of images: the conditions to the left and to the right, None for the original."""
-
-    reader: str
-    index: int
-    case: str
-    task: str
-    left: str | None
-    right: str | None
-    is_catch: bool
-    response: str
-    is_correct: bool | None
-
-
-@dataclass(frozen=True, slots=True)
-class Impressions:
-    """What a reader said at the end: yes, no or unsure, and in their own words."""
-
-    reader: str
-    saw_repeats: str
-    odd: str
-
-
-@dataclass(frozen=True, slots=True)
-class Attack:
-    """`epsilon` in grey levels, for l0 a share of pixels; None without a budget."""
-
-    condition: str
-    attack: str
-    norm: str
-    epsilon: float | None
-
-
-@dataclass(frozen=True)
-class InputFile:
-    file: str
-    sha256: str
-    rows: int
-
-
-@dataclass(frozen=True)
-class Tidy:
-    """`pairs` is empty without detections.csv, `impressions` is None without readers.csv."""
-
-    shown: Sequence[Shown]
-    pairs: Sequence[Pair]
-    impressions: Sequence[Impressions] | None
-    attacks: Mapping[str, Attack]
-    files: Sequence[InputFile]
-
-
 def read_export(folder: Path) -> Tidy:
     """Invalid, with every problem and its place, if the files are not as an export writes them."""
     problems: list[str] = []
     files: list[InputFile] = []
     read = Reading(folder, problems, files)
-    shown = read.table(PRESENTATIONS, shown_of, SHOWN_COLUMNS)
-    if shown is None:
+    if not (folder / PRESENTATIONS).is_file():
         raise Invalid(
             f"{folder / PRESENTATIONS} is not there: name the folder that "
             "`plainsight study export STUDY --out DIR` wrote."
         )
+    shown = read.table(PRESENTATIONS, shown_of, SHOWN_COLUMNS) or []
     pairs = read.table(DETECTIONS, pair_of, PAIR_COLUMNS)
     impressions = read.table(READERS, impressions_of, ("reader_id",))
-    attacks = read.attacks()
+    attacks, plan = read.study()
+    shown = [excluded(each, plan) for each in shown]
     problems += contradictions(shown)
     if problems:
         raise Invalid(
             f"{folder} cannot be analysed: {len(problems)} problem(s) in its files.",
             problems=tuple(problems[:MOST_PROBLEMS]),
         )
-    return Tidy(shown, pairs or (), impressions, attacks, files)
+    return Tidy(shown, pairs or (), impressions, attacks, plan, files)
 
 
 class Reading:
@@ -140,18 +71,20 @@ class Reading:
         self._keep(file, len(made))
         return made
 
-    def attacks(self) -> dict[str, Attack]:
+    def study(self) -> tuple[dict[str, Attack], Plan]:
         text = self._text(STUDY)
         if text is None:
-            return {}
+            return {}, Plan()
         try:
-            listed = json.loads(text).get("attacks", [])
-            found = [attack_of(each) for each in listed]
+            record = json.loads(text)
+            found = [attack_of(each) for each in record.get("attacks", [])]
+            told = record.get("options", {})
+            plan = Plan(**{each.name: told.get(each.name) for each in fields(Plan)})
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             self._problems.append(f"{STUDY}: {error!r}; export the study again.")
-            return {}
+            return {}, Plan()
         self._keep(STUDY, len(found))
-        return {attack.condition: attack for attack in found}
+        return {attack.condition: attack for attack in found}, plan
 
     def _text(self, file: str) -> str | None:
         path = self._folder / file
@@ -182,7 +115,7 @@ def shown_of(line: Line) -> Shown:
     is_original = line.one_of("condition", ORIGINAL, "perturbed") == ORIGINAL
     answered = line.one_of("label", "1", "0", "")
     label = int(answered) if answered in {"1", "0"} else None
-    excluded = line.text("excluded") == "1"
+    is_excluded = line.text("excluded") == "1"
     return Shown(
         reader=line.needed("reader_id"),
         set_number=line.whole("set"),
@@ -195,17 +128,21 @@ def shown_of(line: Line) -> Shown:
         response=line.text("response"),
         rating=rating(label, line.number("confidence"), line.number("score")),
         reading_time_ms=line.number("rt_ms"),
-        exclusion=(line.text("exclusion_reason") or "no reason given") if excluded else None,
+        exclusion=(line.text("exclusion_reason") or "no reason given") if is_excluded else None,
     )
 
 
 def rating(label: int | None, confidence: int | None, score: int | None) -> int | None:
-    """1 to 10 from a confidence of 1 to 5: sure of no tumour is 1, sure of tumour 10."""
-    if label is None:
-        return None
-    if confidence is None:
-        return score
-    return 5 + confidence if label else 6 - confidence
+    """As the export writes it: 50 plus 10 x confidence for tumour, 50 less that for none."""
+    if label is None or confidence is None:
+        return score if label is not None else None
+    return 50 + 10 * confidence if label else 50 - 10 * confidence
+
+
+def excluded(shown: Shown, plan: Plan) -> Shown:
+    """With the rule of the plan that leaves it out, if the file does not name one."""
+    rule = shown.exclusion or plan.exclusion(shown.reading_time_ms)
+    return replace(shown, exclusion=rule) if rule != shown.exclusion else shown
 
 
 def pair_of(line: Line) -> Pair:

@@ -5,6 +5,7 @@ from functools import partial
 
 import numpy as np
 
+from app.analysis.exported import Pair
 from app.analysis.sections.psychometric import psychometric
 from app.analysis.sections.rows import Options, Rows
 from app.analysis.sections.told import Json, number, told
@@ -20,7 +21,6 @@ from app.analysis.statistics.detection import (
     similarity_p,
 )
 from app.analysis.statistics.ustatistic import MeanVariance, mean_variance
-from app.analysis.tidy import Pair
 
 CHOICE, COMPARE, NOT_SURE = "choice", "same_different", "not_sure"
 LIMITS = (0.5, 1.0)

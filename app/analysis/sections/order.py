@@ -42,7 +42,7 @@ def position(rows: Rows, options: Options) -> Json:
         places = [(each.index - 1) / max(1, last[each.reader] - 1) for each in labelled]
         model = model_of(labelled, right)
         model.add("position", np.array(places))
-        return gee(model, "gaussian", "independence", 1 - options.alpha)["position"]
+        return gee(model, "gaussian", "independence", 1 - options.alpha).effect("position")
 
     return told(Effect, found)
 
@@ -90,7 +90,8 @@ def carry_over(rows: Rows, pairs: Sequence[Answered], options: Options) -> Json:
         change = np.array([float(pair.original) - float(pair.perturbed) for pair in pairs])
         model = Model(change, [pair.place.case for pair in pairs])
         model.add("original first", np.array([original_first(pair.place) for pair in pairs]))
-        return gee(model, "gaussian", "independence", 1 - options.alpha)["original first"]
+        fitted = gee(model, "gaussian", "independence", 1 - options.alpha)
+        return fitted.effect("original first")
 
     return {
         "original_first": told(Difference, lambda: of_group(True)),

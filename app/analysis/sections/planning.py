@@ -60,6 +60,8 @@ def planning(rows: Rows, options: Options) -> Json:
 
 
 def enumerable(pairs: int) -> int:
+    if pairs == 0:
+        raise CannotSay("There is no tumour case.")
     if pairs > MOST_ENUMERATED:
         raise CannotSay(f"Enumerated up to {MOST_ENUMERATED} cases only.")
     return pairs

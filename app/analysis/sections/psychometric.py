@@ -6,6 +6,7 @@ from functools import cache
 
 import numpy as np
 
+from app.analysis.exported import Pair
 from app.analysis.sections.rows import NetworkEpsilon, Options, Rows
 from app.analysis.sections.told import Json, told
 from app.analysis.statistics import CannotSay
@@ -21,7 +22,6 @@ from app.analysis.statistics.psychometric import (
     threshold,
     thresholds_of_resamples,
 )
-from app.analysis.tidy import Pair
 
 TIMES = 300
 OPEN = "The answers set no limit here: it lies beyond the epsilons that were shown."
@@ -105,7 +105,7 @@ def counts_of(by_case: dict[str, list[Level]], epsilons: Sequence[float]) -> Flo
 def resampled(data: Data, counts: Floats, seed: int) -> Floats:
     """The thresholds of resampled cases."""
     drawn = np.tensordot(case_weights(len(counts), seed, TIMES), counts, axes=1)
-    return thresholds_of_resamples(data, drawn[..., 0], drawn[..., 1], fit(data))
+    return thresholds_of_resamples(data, drawn[..., 0], drawn[..., 1])
 
 
 def fooled(network: NetworkEpsilon | None, epsilon: float) -> Json:

@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from app.analysis.exported import Attack, Impressions, Pair, Shown, Tidy
 from app.analysis.statistics import PairedTable
 from app.analysis.statistics.common import CannotSay, Floats
 from app.analysis.statistics.flips import Unit
-from app.analysis.tidy import Attack, Impressions, Pair, Shown, Tidy
 
 
 class Partial(NamedTuple):

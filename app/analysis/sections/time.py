@@ -2,15 +2,16 @@
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
+from app.analysis.exported import Shown
 from app.analysis.sections.rows import Options, Rows
 from app.analysis.sections.told import Json, told
 from app.analysis.statistics import CannotSay
-from app.analysis.statistics.common import Estimate, Floats
-from app.analysis.statistics.regression import Effect, Model, gee
-from app.analysis.tidy import Shown
+from app.analysis.statistics.common import Floats
+from app.analysis.statistics.regression import Fitted, Model, gee
 
 SHORTEST_MS, LONGEST_MS = 200, 600_000
 """What is shorter or longer is left out of the second analysis, which shows whether it matters."""
@@ -55,20 +56,17 @@ def of_arms(timed: Sequence[Shown], condition: str) -> list[Shown]:
 def ratios(timed: Sequence[Shown], options: Options) -> Json:
     """Of geometric means: perturbed to original, and each set to the first."""
     try:
-        effects = time_model(timed, 1 - options.alpha)
+        fitted = time_model(timed, 1 - options.alpha)
     except CannotSay as reason:
         return {"perturbed": None, "sets": [], "reason": str(reason)}
+    sets = [name for name in fitted.names if name.startswith("set ")]
     return {
-        "perturbed": ratio(effects["perturbed"]),
-        "sets": [
-            {"set": name} | ratio(effect)
-            for name, effect in effects.items()
-            if name.startswith("set ")
-        ],
+        "perturbed": ratio(fitted, "perturbed"),
+        "sets": [{"set": int(name.removeprefix("set "))} | ratio(fitted, name) for name in sets],
     }
 
 
-def time_model(timed: Sequence[Shown], confidence: float) -> dict[str, Effect]:
+def time_model(timed: Sequence[Shown], confidence: float) -> Fitted:
     logs = np.array([math.log(each.reading_time_ms or 1) for each in timed])
     model = model_of(timed, logs)
     model.add("perturbed", np.array([each.condition is not None for each in timed]))
@@ -83,10 +81,20 @@ def model_of(shown: Sequence[Shown], outcome: Floats) -> Model:
     return model
 
 
-def ratio(effect: Effect) -> Json:
-    """A difference of logarithms, its error and p, as a ratio."""
-    limits = Estimate(*(math.exp(value) for value in (effect.estimate, effect.low, effect.high)))
-    return told(Estimate, lambda: limits) | {
-        "log_error": effect.error,
-        "p": effect.p,
-    }
+class Ratio(NamedTuple):
+    """exp of a difference of logarithms, with limits; the error is of the logarithm."""
+
+    estimate: float
+    low: float
+    high: float
+    log_error: float
+    p: float
+
+
+def ratio(fitted: Fitted, name: str) -> Json:
+    def found() -> Ratio:
+        effect = fitted.effect(name)
+        estimate, low, high = np.exp([effect.estimate, effect.low, effect.high]).tolist()
+        return Ratio(estimate, low, high, effect.error, effect.p)
+
+    return told(Ratio, found)

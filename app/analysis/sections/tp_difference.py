@@ -155,4 +155,4 @@ def log_odds(pairs: Pairs, confidence: float) -> Effect:
     model.add("perturbed", np.tile([0.0, 1.0], len(pairs)))
     model.add_groups("reader", [place.reader for place in places])
     model.add_groups("set", [place.set_number for place in places])
-    return gee(model, "binomial", "exchangeable", confidence)["perturbed"]
+    return gee(model, "binomial", "exchangeable", confidence).effect("perturbed")

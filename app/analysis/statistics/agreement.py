@@ -44,14 +44,18 @@ def specific_agreement(both: int, discordant: int, confidence: float = 0.95) -> 
 
 
 def cohen_kappa(table: PairedTable, confidence: float = 0.95) -> Coefficient:
-    """Error of Fleiss, Cohen, Everitt 1969, as in statsmodels; limits end at -1 and 1."""
-    from statsmodels.stats.inter_rater import cohens_kappa
-
+    """Error of Fleiss, Cohen, Everitt (Psychol Bull 1969, 72:323); limits end at -1 and 1."""
     require_pairs(table)
     if max(table.a, table.d) == table.n:
         raise CannotSay("Both readings gave one answer only: chance explains all agreement.")
-    found = cohens_kappa(np.array([[table.a, table.b], [table.c, table.d]]))
-    kappa, error = float(found.kappa), float(found.std_kappa)
+    shares = np.array([[table.a, table.b], [table.c, table.d]]) / table.n
+    rows, columns = shares.sum(axis=1), shares.sum(axis=0)
+    observed, expected = float(np.trace(shares)), float(rows @ columns)
+    kappa = (observed - expected) / (1 - expected)
+    agreed = np.diag(shares) @ np.square(1 - (rows + columns) * (1 - kappa))
+    apart = shares[0, 1] * (columns[0] + rows[1]) ** 2 + shares[1, 0] * (columns[1] + rows[0]) ** 2
+    spread = agreed + (1 - kappa) ** 2 * apart - (kappa - expected * (1 - kappa)) ** 2
+    error = math.sqrt(max(0.0, float(spread)) / table.n) / (1 - expected)
     reach = normal_quantile(confidence) * error
     return Coefficient(kappa, error, max(-1.0, kappa - reach), min(1.0, kappa + reach))
 
@@ -102,6 +106,8 @@ class Counts(NamedTuple):
 
 def counts(ratings: Floats) -> Counts:
     rated = ratings[~np.isnan(ratings).all(axis=1)]
+    if not rated.size:
+        raise CannotSay("Nothing was rated.")
     categories = np.unique(rated[~np.isnan(rated)])
     given = np.stack([(rated == category).sum(axis=1) for category in categories], axis=1).astype(
         np.float64

@@ -5,8 +5,9 @@ y of those of the perturbed image were called tumour. See docs/statistics.md, "F
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -107,12 +108,16 @@ def exact_test_within_sets(units: Sequence[Unit]) -> ExactTest:
     return exact(units, [swapped_within_sets(unit) for unit in units])
 
 
-Law = dict[int, float]
+Law = Mapping[int, float]
 """The probability of each possible excess, in whole units of 1 / (copies^2 (copies - 1))."""
 
 
 def any_order(unit: Unit) -> Law:
-    total, copies = unit.x + unit.y, unit.copies
+    return hypergeometric(unit.x + unit.y, unit.copies)
+
+
+@cache
+def hypergeometric(total: int, copies: int) -> Law:
     x = range(max(0, total - copies), min(copies, total) + 1)
     weights = stats.hypergeom(2 * copies, total, copies).pmf(list(x))
     return law((steps(k, total - k, copies) for k in x), weights)
@@ -120,10 +125,15 @@ def any_order(unit: Unit) -> Law:
 
 def swapped_within_sets(unit: Unit) -> Law:
     pairs = list(zip(unit.original, unit.perturbed, strict=True))
-    both, discordant = pairs.count((1, 1)), sum(o != p for o, p in pairs)
+    return swapped(pairs.count((1, 1)), sum(o != p for o, p in pairs), unit.copies)
+
+
+@cache
+def swapped(both: int, discordant: int, copies: int) -> Law:
     to_original = range(discordant + 1)
     weights = stats.binom(discordant, 0.5).pmf(list(to_original))
-    return law((steps(both + k, both + discordant - k, unit.copies) for k in to_original), weights)
+    values = (steps(both + k, both + discordant - k, copies) for k in to_original)
+    return law(values, weights)
 
 
 def steps(x: int, y: int, copies: int) -> int:
@@ -131,7 +141,7 @@ def steps(x: int, y: int, copies: int) -> int:
 
 
 def law(values: Iterator[int], weights: Floats) -> Law:
-    found: Law = {}
+    found: dict[int, float] = {}
     for value, weight in zip(values, weights, strict=True):
         found[value] = found.get(value, 0.0) + float(weight)
     return found

@@ -54,4 +54,4 @@ def bound_of_no_event(n: int, alpha: float = 0.05) -> float:
 
     The one-sided limit of Clopper and Pearson, 1 - alpha ** (1 / n): 0.139 of 20.
     """
-    return float(1 - alpha ** (1 / n))
+    return float(1 - alpha ** (1 / n)) if n else 1.0

@@ -94,98 +94,111 @@ def shares(parameters: Floats, data: Data) -> Floats:
     return np.clip(found, 1e-9, 1 - 1e-9)
 
 
+@dataclass(frozen=True)
+class Grid:
+    """Of points[threshold, other parameters]: the logarithms of both answers' shares at a level."""
+
+    logs: Floats
+    points: Floats
+    right: Floats
+    wrong: Floats
+
+    def likelihoods(self, counted: Floats, n: Floats) -> Floats:
+        """[threshold, other parameters], of counts at the levels."""
+        found: Floats = (counted @ self.right + (n - counted) @ self.wrong).reshape(
+            len(self.logs), -1
+        )
+        return found
+
+
+def grid(data: Data, slopes: int, lapses: int, guesses: int) -> Grid:
+    """Thresholds 2 % apart, and so many of the other parameters."""
+    low, high = data.range_of_logs
+    logs = np.linspace(low, high, math.ceil((high - low) / 0.02) + 1)
+    rest = [
+        np.linspace(math.log(SLOPES[0]), math.log(SLOPES[1]), slopes),
+        np.linspace(0.0, LARGEST_LAPSE, lapses),
+    ]
+    if not data.guess_is_half:
+        rest.append(guess_logits(data, guesses))
+    points = np.stack(np.meshgrid(logs, *rest, indexing="ij"), axis=-1).reshape(-1, 1 + len(rest))
+    p = shares(points, data)
+    return Grid(logs, points, np.log(p).T, np.log1p(-p).T)
+
+
+def guess_logits(data: Data, guesses: int) -> Floats:
+    """Four standard errors around the share at epsilon 0."""
+    at_zero = data.epsilons == 0
+    counted, n = data.counted[at_zero].sum() + 0.5, data.n[at_zero].sum() + 1
+    share = counted / n
+    reach = 4 / math.sqrt(n * share * (1 - share))
+    found: Floats = float(special.logit(share)) + np.linspace(-reach, reach, guesses)
+    return found
+
+
+FINE, COARSE = (40, 7, 15), (14, 3, 7)
+
+
+def fit(data: Data) -> Fit:
+    """The best of a grid, improved."""
+    return improved(data, grid(data, *FINE))
+
+
+def improved(data: Data, over: Grid) -> Fit:
+    start = over.points[over.likelihoods(data.counted, data.n).argmax()]
+    slopes = (math.log(SLOPES[0]), math.log(SLOPES[1]))
+    limits = [data.range_of_logs, slopes, (0.0, LARGEST_LAPSE), (-12.0, 12.0)][: len(start)]
+    found = optimize.minimize(loss, start, args=(data,), method="L-BFGS-B", bounds=limits)
+    best = min((start, np.asarray(found.x)), key=lambda each: loss(each, data))
+    guess = 0.5 if data.guess_is_half else float(special.expit(best[3]))
+    return Fit(math.exp(best[0]), math.exp(best[1]), float(best[2]), guess, -loss(best, data))
+
+
 def loss(parameters: Floats, data: Data) -> float:
     """The log likelihood, negative."""
     [p] = shares(parameters[None, :], data)
     return -float(np.sum(data.counted * np.log(p) + (data.n - data.counted) * np.log1p(-p)))
 
 
-def bounds(data: Data) -> list[tuple[float, float]]:
-    slopes = (math.log(SLOPES[0]), math.log(SLOPES[1]))
-    common = [data.range_of_logs, slopes, (0.0, LARGEST_LAPSE)]
-    return common if data.guess_is_half else [*common, (-7.0, 7.0)]
-
-
-def starts(data: Data) -> list[Floats]:
-    low, high = data.range_of_logs
-    rest = [0.0, 0.01] if data.guess_is_half else [0.0, 0.01, first_guess(data)]
-    return [np.array([low + part * (high - low), *rest]) for part in (0.3, 0.5, 0.7)]
-
-
-def first_guess(data: Data) -> float:
-    at_zero = data.epsilons == 0
-    share = (data.counted[at_zero].sum() + 0.5) / (data.n[at_zero].sum() + 1)
-    return float(special.logit(share))
-
-
-def minimise(
-    data: Data, begin: Sequence[Floats], fixed: float | None = None
-) -> tuple[Floats, float]:
-    """The best parameters and their loss; with the log threshold `fixed` if it is given."""
-    limits = bounds(data)
-    if fixed is not None:
-        limits[0] = (fixed, fixed)
-        begin = [np.array([fixed, *start[1:]]) for start in begin]
-    found = [
-        optimize.minimize(loss, start, args=(data,), method="L-BFGS-B", bounds=limits)
-        for start in begin
-    ]
-    best = min(found, key=lambda each: float(each.fun))
-    return np.asarray(best.x, dtype=np.float64), float(best.fun)
-
-
-def fit(data: Data) -> Fit:
-    parameters, lost = minimise(data, starts(data))
-    guess = 0.5 if data.guess_is_half else float(special.expit(parameters[3]))
-    return Fit(math.exp(parameters[0]), math.exp(parameters[1]), float(parameters[2]), guess, -lost)
-
-
 def threshold(data: Data, confidence: float = 0.95) -> Threshold:
     """With limits where twice the log likelihood has fallen by a chi-square quantile.
 
-    The answers are taken as independent; a bootstrap over cases does without that.
+    The answers are taken as independent; resampling cases does without that.
     """
-    parameters, least = minimise(data, starts(data))
-    low, high = data.range_of_logs
+    over = grid(data, *FINE)
+    best = improved(data, over)
+    profile = over.likelihoods(data.counted, data.n).max(axis=1)
+    fallen = max(best.log_likelihood, float(profile.max())) - profile
     allowed = float(stats.chi2.ppf(confidence, 1)) / 2
-
-    def surplus(log_threshold: float) -> float:
-        begin = [parameters, *starts(data)[1:2]]
-        return minimise(data, begin, fixed=log_threshold)[1] - least - allowed
-
-    def limit(end: float, unlimited: float) -> float:
-        if surplus(end) <= 0:
-            return unlimited
-        near, far = sorted((end, float(parameters[0])))
-        return math.exp(optimize.brentq(surplus, near, far, xtol=1e-4))
-
-    estimate = math.exp(parameters[0])
-    for end, unlimited in ((low, 0.0), (high, math.inf)):
-        if surplus(end) + allowed < FLAT:
-            estimate = unlimited
-    return Threshold(estimate, limit(low, 0.0), limit(high, math.inf))
+    within = np.flatnonzero(fallen <= allowed)
+    first, last = int(within[0]), int(within[-1])
+    low, high = 0.0, math.inf
+    if first > 0:
+        low = math.exp(crossing(over.logs, fallen, first - 1, first, allowed))
+    if last < len(over.logs) - 1:
+        high = math.exp(crossing(over.logs, fallen, last + 1, last, allowed))
+    return Threshold(ended(best.threshold, fallen), low, high)
 
 
-def thresholds_of_resamples(data: Data, counted: Floats, n: Floats, best: Fit) -> Floats:
-    """Of [resample, level] counts at the levels of `data`: the best on a grid, 2 % apart or less.
+def crossing(logs: Floats, fallen: Floats, outside: int, inside: int, allowed: float) -> float:
+    """Between two points of the grid, by interpolation."""
+    part = (fallen[outside] - allowed) / (fallen[outside] - fallen[inside])
+    return float(logs[outside] + part * (logs[inside] - logs[outside]))
 
-    The guess rate of same-different is looked for around that of the fit to all cases.
-    """
-    low, high = data.range_of_logs
-    thresholds = np.linspace(low, high, math.ceil((high - low) / 0.02) + 1)
-    slopes = np.linspace(math.log(SLOPES[0]), math.log(SLOPES[1]), 14)
-    rest = [thresholds, slopes, np.linspace(0.0, LARGEST_LAPSE, 3)]
-    if not data.guess_is_half:
-        rest.append(float(special.logit(best.guess)) + np.linspace(-1.2, 1.2, 7))
-    grid = np.stack(np.meshgrid(*rest, indexing="ij"), axis=-1).reshape(-1, len(rest))
-    p = shares(grid, data)
-    right, wrong = np.log(p).T, np.log1p(-p).T
+
+def ended(estimate: float, fallen: Floats) -> float:
+    """0 or infinite where an end of the search is as good as the best."""
+    if fallen[0] < FLAT:
+        return 0.0
+    return math.inf if fallen[-1] < FLAT else estimate
+
+
+def thresholds_of_resamples(data: Data, counted: Floats, n: Floats) -> Floats:
+    """Of [resample, level] counts at the levels of `data`, each the best on a grid."""
+    over = grid(data, *COARSE)
     found = np.empty(len(counted))
     for row, (k, total) in enumerate(zip(counted, n, strict=True)):
-        likelihood = (k @ right + (total - k) @ wrong).reshape(len(thresholds), -1).max(axis=1)
-        found[row] = math.exp(thresholds[likelihood.argmax()])
-        if likelihood[0] > likelihood.max() - FLAT:
-            found[row] = 0.0
-        elif likelihood[-1] > likelihood.max() - FLAT:
-            found[row] = math.inf
+        profile = over.likelihoods(k, total).max(axis=1)
+        best = int(profile.argmax())
+        found[row] = ended(math.exp(over.logs[best]), profile[best] - profile)
     return found

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -40,32 +41,37 @@ Family = Literal["gaussian", "binomial"]
 Correlation = Literal["independence", "exchangeable"]
 
 
-def gee(
-    model: Model, family: Family, correlation: Correlation, confidence: float = 0.95
-) -> dict[str, Effect]:
+@dataclass(frozen=True)
+class Fitted:
+    """Estimates with robust errors, the intercept's first."""
+
+    names: Sequence[str]
+    estimates: Floats
+    errors: Floats
+    confidence: float
+
+    def effect(self, name: str) -> Effect:
+        place = list(self.names).index(name)
+        estimate, error = float(self.estimates[place]), float(self.errors[place])
+        if not error > 1e-12:
+            raise CannotSay("The outcome does not vary enough for an error over cases.")
+        reach = normal_quantile(self.confidence) * error
+        p = float(2 * stats.norm.sf(abs(estimate) / error))
+        return Effect(estimate, error, estimate - reach, estimate + reach, p)
+
+
+def gee(model: Model, family: Family, correlation: Correlation, confidence: float = 0.95) -> Fitted:
     """Liang and Zeger (Biometrika 1986, 73:13); binomial is by logit."""
-    outcome, columns, cases = model.outcome, model.columns, model.cases
+    outcome, columns = model.outcome, model.columns
     design = np.column_stack([np.ones(len(outcome)), *columns.values()])
-    if len(set(cases)) < 3:
+    if len(set(model.cases)) < 3:
         raise CannotSay("An error over cases needs three cases.")
     if np.linalg.matrix_rank(design) < design.shape[1]:
         raise CannotSay("These answers do not tell the effects of the model apart.")
     if family == "binomial" and separated(outcome, design[:, 1:]):
         raise CannotSay("Some group of the model gave one answer only: its odds are infinite.")
-    estimates, errors = fitted(outcome, design, cases, family, correlation)
-    z = normal_quantile(confidence)
-    return {
-        name: Effect(
-            estimate,
-            error,
-            estimate - z * error,
-            estimate + z * error,
-            float(2 * stats.norm.sf(abs(estimate) / error)),
-        )
-        for name, estimate, error in zip(
-            ["intercept", *columns], estimates.tolist(), errors.tolist(), strict=True
-        )
-    }
+    estimates, errors = fitted(outcome, design, model.cases, family, correlation)
+    return Fitted(["intercept", *columns], estimates, errors, confidence)
 
 
 def separated(outcome: Floats, design: Floats) -> bool:
@@ -92,7 +98,4 @@ def fitted(
             found = GEE(outcome, design, groups=groups, family=link, cov_struct=structure).fit()
         except (Warning, np.linalg.LinAlgError, ValueError) as error:
             raise CannotSay(f"The model could not be fitted: {error}.") from error
-    estimates, errors = np.asarray(found.params), np.asarray(found.bse)
-    if not (np.isfinite(errors).all() and (errors > 1e-12).all()):
-        raise CannotSay("The outcome does not vary enough for an error over cases.")
-    return estimates, errors
+    return np.asarray(found.params), np.asarray(found.bse)

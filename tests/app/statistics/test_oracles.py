@@ -573,10 +573,11 @@ def test_odds_of_a_label(oracles: Oracles, demo: list[Row]) -> None:
     model.add_groups("set", [row["set"] for row in rows])
     found = gee(model, "binomial", "exchangeable")
 
-    assert list(found) == ["intercept", "perturbed", "reader R2", "reader R3", "set 2"]
-    assert [effect.estimate for effect in found.values()] == close(entry["est"], 1e-3)
-    assert [effect.error for effect in found.values()] == close(entry["se"], 1e-3)
-    assert [effect.p for effect in found.values()] == close(entry["p"], 1e-3)
+    assert found.names == ["intercept", "perturbed", "reader R2", "reader R3", "set 2"]
+    effects = [found.effect(name) for name in found.names]
+    assert [effect.estimate for effect in effects] == close(entry["est"], 1e-3)
+    assert [effect.error for effect in effects] == close(entry["se"], 1e-3)
+    assert [effect.p for effect in effects] == close(entry["p"], 1e-3)
 
 
 def test_risk_difference_of_a_label(oracles: Oracles, demo: list[Row]) -> None:
@@ -584,9 +585,10 @@ def test_risk_difference_of_a_label(oracles: Oracles, demo: list[Row]) -> None:
     rows = [row for row in demo if row["truth"] == 1]
     found = gee(model_of(rows, lambda row: row["label"]), "gaussian", "independence")
 
-    assert [effect.estimate for effect in found.values()] == close(entry["est"], 1e-6)
-    assert [effect.error for effect in found.values()] == close(entry["se"], 1e-6)
-    assert [effect.p for effect in found.values()] == close(entry["p"], 1e-6)
+    effects = [found.effect(name) for name in found.names]
+    assert [effect.estimate for effect in effects] == close(entry["est"], 1e-6)
+    assert [effect.error for effect in effects] == close(entry["se"], 1e-6)
+    assert [effect.p for effect in effects] == close(entry["p"], 1e-6)
 
 
 def test_time_of_the_demo_as_geepack_has_it(demo: list[Row]) -> None:
@@ -596,8 +598,8 @@ def test_time_of_the_demo_as_geepack_has_it(demo: list[Row]) -> None:
     model.add_groups("set", [row["set"] for row in demo])
     found = gee(model, "gaussian", "independence")
 
-    assert found["perturbed"][:2] == close((0.02082655, 0.05215714), 1e-6)
-    assert found["set 2"][:2] == close((-0.11893938, 0.05612023), 1e-6)
+    assert found.effect("perturbed")[:2] == close((0.02082655, 0.05215714), 1e-6)
+    assert found.effect("set 2")[:2] == close((-0.11893938, 0.05612023), 1e-6)
 
 
 @pytest.mark.parametrize("name", ROC)
