@@ -138,7 +138,8 @@ def test_docker_compose_runs_this_server_with_postgres() -> None:
     services = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
     assert services["server"]["depends_on"]["postgres"]["condition"] == "service_healthy"
     known = {f"PLAINSIGHT_{name.upper()}" for name in Settings.model_fields}
-    assert set(services["server"]["environment"]) <= known
+    of_uvicorn = {"FORWARDED_ALLOW_IPS"}
+    assert set(services["server"]["environment"]) <= known | of_uvicorn
 
 
 def test_docker_copies_only_what_exists_and_leaves_torch_out() -> None:
