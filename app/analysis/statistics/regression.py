@@ -96,6 +96,7 @@ def fitted(
         warnings.simplefilter("error")
         try:
             found = GEE(outcome, design, groups=groups, family=link, cov_struct=structure).fit()
+            variances = np.maximum(np.diag(found.cov_robust), 0.0)
         except (Warning, np.linalg.LinAlgError, ValueError) as error:
             raise CannotSay(f"The model could not be fitted: {error}.") from error
-    return np.asarray(found.params), np.asarray(found.bse)
+    return np.asarray(found.params), np.sqrt(variances)

@@ -13,7 +13,7 @@ from sqlalchemy import select
 from app.analysis.analyse import SECTIONS
 from app.analysis.export import export_files
 from app.cli import cli
-from app.storage.models import Condition, Presentation, Reader, Stimulus
+from app.storage.models import Presentation
 from app.storage.session import Database
 from app.studies.service import find_study, lock_study, unblind_study
 from app.vocabulary import PairTask, Part
@@ -123,6 +123,11 @@ def test_an_export_gives_every_number_and_the_table_that_was_answered(exported: 
     found = analysed(str(exported), "--network-epsilon", "0.5", "--network-norm", "linf")
 
     assert {*SECTIONS} < {*found}
+    assert found["study"]["readers"] == ["R01", "R02", "R03"]
+    assert found["study"]["conditions"] == [
+        {"condition": f"linf-{e}", "attack": "pgd", "norm": "linf", "epsilon": e}
+        for e in (2, 4, 6, 8)
+    ]
     assert found["code"]["name"] == "plainsight"
     assert {file["file"] for file in found["inputs"]} == {
         *("presentations.csv", "detections.csv", "readers.csv", "study.json")
@@ -137,7 +142,10 @@ def test_an_export_gives_every_number_and_the_table_that_was_answered(exported: 
     assert [level["epsilon"] for level in function["levels"]] == [2, 4, 6, 8]
     assert [level["counted"] for level in function["levels"]][2:] == [24, 24]
     assert function["perceptibility_margin"]["estimate"] > 2
-    assert analysed(str(exported))["table"] == found["table"]
+    in_words = CliRunner().invoke(cli, ["analyse", str(exported), "--margin-flips", "0.5"])
+    assert "linf-2: excess flips" in in_words.stdout
+    assert "linf-4: sensitivity lost" in in_words.stdout
+    assert "equivalent within margin" in in_words.stdout
 
 
 def check_table(found: Json) -> None:
@@ -159,7 +167,7 @@ def check_flips(found: Json) -> None:
     by_condition = {each["condition"]: each for each in found["flips"]}
     first = by_condition["linf-2"]
     assert (first["K"], first["M"], first["units"]) == (1, 1, 24)
-    assert (first["flipped_to_no_tumour"], first["flipped_to_tumour"]) == (3, 1 + 0 + 1 - 1)
+    assert (first["flipped_to_no_tumour"], first["flipped_to_tumour"]) == (3 + 1, 1)
     assert {each["units"] for each in by_condition.values()} == {24}
 
 
@@ -171,29 +179,8 @@ def perfect(found: Json) -> list[Json]:
     ]
 
 
-def test_without_json_the_main_results_are_told_in_words(exported: Path) -> None:
-    result = CliRunner().invoke(cli, ["analyse", str(exported), "--margin-flips", "0.5"])
-
-    assert result.exit_code == 0
-    assert "linf-2: excess flips" in result.stdout
-    assert "equivalent within margin" in result.stdout
-
-
 def test_a_folder_that_is_no_export_is_refused(tmp_path: Path) -> None:
     result = CliRunner().invoke(cli, ["analyse", str(tmp_path)])
 
     assert result.exit_code != 0
     assert "presentations.csv" in str(result.exception)
-
-
-def test_conditions_and_readers_of_the_server_are_those_of_the_analysis(
-    exported: Path, database: Database
-) -> None:
-    found = analysed(str(exported))
-    with database.reading() as session:
-        conditions = list(session.scalars(select(Condition.name).order_by(Condition.name)))
-        readers = list(session.scalars(select(Reader.label).order_by(Reader.label)))
-        images = session.scalars(select(Stimulus)).all()
-    assert [each["condition"] for each in found["study"]["conditions"]] == conditions
-    assert found["study"]["readers"] == readers
-    assert len(images) == 8 * 5
