@@ -2,8 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,7 +14,15 @@ from sqlalchemy.exc import DBAPIError
 from app.batches.check import check_batch
 from app.batches.service import find_batch_named, import_batch
 from app.cli_analyse import analyse_command
-from app.cli_common import database_option, json_option, opened, settings_for, tell
+from app.cli_batch import folders_command, table_command
+from app.cli_common import (
+    database_option,
+    json_option,
+    opened,
+    progress_on_terminal,
+    settings_for,
+    tell,
+)
 from app.cli_design import design_options
 from app.cli_researchers import researcher
 from app.designer.service import amendments_of, problems_with, start_if_draft, start_study
@@ -75,18 +82,6 @@ def fail(error: StudyError) -> None:
     for problem in error.problems if isinstance(error, Invalid) else ():
         click.echo(f"  - {problem}", err=True)
     sys.exit(2)
-
-
-@contextmanager
-def progress_on_terminal(label: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on a terminal, and nothing in a log."""
-    with click.progressbar(length=1, label=label, file=sys.stderr) as bar:
-
-        def show(done: int, total: int) -> None:
-            bar.length = total
-            bar.update(done - bar.pos)
-
-        yield show
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -155,6 +150,10 @@ def db_upgrade(database: str | None) -> None:
 @cli.group()
 def batch() -> None:
     """Batches of original and perturbed images."""
+
+
+batch.add_command(folders_command)
+batch.add_command(table_command)
 
 
 @batch.command("check")

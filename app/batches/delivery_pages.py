@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from app.batches.deliveries import MIB, UNDERWAY
+from app.batches.details import USUAL_CRITERION
 from app.storage.models import Delivery
 from app.vocabulary import DeliveryState
 
@@ -18,6 +19,7 @@ class NewBatchPage:
     kind: str
     said: Mapping[str, str] = field(default_factory=dict)
     problems: Sequence[str] = ()
+    criterion: str = USUAL_CRITERION
     title: str = "New batch"
 
 

@@ -10,6 +10,7 @@ from app.errors import Invalid
 Norm = Literal["none", "l0", "l1", "l2", "linf"]
 TUMOUR, NO_TUMOUR, IN_TABLE = "tumour", "no_tumour", "table"
 NOT_STATED = "not stated"
+USUAL_CRITERION = "Tumour: 5 or more tumour cells. No tumour: no tumour cell."
 IDENTIFIER = "use letters, digits, points, - and _ only, such as fgsm"
 NUMBER = "write it as a number such as 4 or 0.5"
 FIELDS = {

@@ -64,7 +64,7 @@ def lines_of_folders(source: Source, details: Details, problems: Problems) -> li
     sides = {side: stems(source, side, problems) for side in (ORIGINALS, PERTURBED)}
     for side in (ORIGINALS, PERTURBED):
         if not sides[side]:
-            problems.add(f"There is no image in the folder {side} put the images there.")
+            problems.add(f"There is no image in the folder {side}; put the images there.")
     if not all(sides.values()):
         return []
     for name in sorted(set(source.names)):
@@ -73,7 +73,7 @@ def lines_of_folders(source: Source, details: Details, problems: Problems) -> li
     for side, other in ((ORIGINALS, PERTURBED), (PERTURBED, ORIGINALS)):
         for stem in sorted(sides[side].keys() - sides[other].keys()):
             problems.add(
-                f"{sides[side][stem]} has no image of the same name in {other} "
+                f"{sides[side][stem]} has no image of the same name in {other}; "
                 "add that image or remove this one."
             )
     truth = int(details.truth == TUMOUR)

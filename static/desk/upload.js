@@ -76,10 +76,11 @@ class Picker {
       event.preventDefault();
       element.dataset.state = "ready";
       const items = [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry());
-      const files = await Promise.all(items.filter(Boolean).map((item) => dropped(item)));
+      const plain = [...event.dataTransfer.files].map((file) => ({ file, path: file.name }));
+      const found = await Promise.all(items.filter(Boolean).map((item) => dropped(item)));
       this.#zip.value = "";
       this.#folder.value = "";
-      this.#take(files.flat());
+      this.#take(found.length > 0 ? found.flat() : plain);
     });
     this.#chosen(this.#zip, this.#folder);
   }
