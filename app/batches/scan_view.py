@@ -66,6 +66,6 @@ def scan_of(batch: Batch) -> ScanView:
         f"{amber} of {len(lines)} findings may tell a reader which images were perturbed. A study "
         "of this batch needs a reason."
         if amber
-        else "Nothing in these files tells a reader which images were perturbed."
+        else "Nothing that was looked at tells a reader which images were perturbed."
     )
     return ScanView(batch.scan["verdict"], words, lines)

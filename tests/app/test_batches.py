@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import threading
 import zipfile
 from collections.abc import Callable
@@ -342,3 +343,54 @@ def test_a_batch_that_is_wrong_is_refused_by_the_service_too(
         import_batch(batch, database, store, now())
     assert len(refusal.value.problems) == 1
     assert files(store) == []
+
+
+def test_a_large_batch_is_shown_page_by_page_in_the_order_that_is_asked_for(
+    desk: TestClient, make_batch: Make, tmp_path: Path
+) -> None:
+    page = upload(
+        desk, zipped(make_batch(tmp_path / "large", cases=14, conditions=2, size=12))
+    ).headers["location"]
+    first, second = (desk.get(page, params={"page": number}).text for number in (1, 2))
+    assert "28 pairs" in first
+    assert (first.count("Perturbed version of"), second.count("Perturbed version of")) == (25, 3)
+    assert f'href="{page}?page=2&amp;sort=case#pairs"' in first
+    assert desk.get(page, params={"page": 99}).text == second
+    by_linf = desk.get(page, params={"sort": "linf"}).text
+    budgets = re.findall(r"Linf (\d)\s*<br", by_linf)
+    assert budgets == ["2"] * 14 + ["4"] * 11
+    for sort in ("l0", "l1", "l2", "ssim"):
+        assert desk.get(page, params={"sort": sort}).status_code == 200
+    assert desk.get(page, params={"sort": "arm"}).status_code == 422
+
+
+def test_rows_say_what_to_do_about_a_lost_image_and_a_failed_attack(
+    desk: TestClient, batch: Path, store: ImageStore, database: Database
+) -> None:
+    page = upload(desk, zipped(batch)).headers["location"]
+    assert "data-kind" not in desk.get(page).text.partition("Table of pairs")[2]
+    with database.writing() as session:
+        lost, failed, *_ = session.scalars(
+            select(Stimulus).where(Stimulus.condition_id.is_not(None)).order_by(Stimulus.id)
+        )
+        (store.root / lost.file).unlink()
+        failed.success = False
+    pairs = desk.get(page).text.partition("Table of pairs")[2]
+    assert pairs.count('data-kind="error"') == 2
+    assert "restore the folder of images from the backup" in pairs
+    assert pairs.count('data-kind="warning"') == 2
+    assert "The attack did not succeed: no study shows this pair." in pairs
+
+
+def test_the_difference_of_a_pair_is_drawn_around_a_middle_grey(
+    desk: TestClient, batch: Path, database: Database
+) -> None:
+    page = upload(desk, zipped(batch)).headers["location"]
+    with database.reading() as session:
+        perturbed = session.scalars(
+            select(Stimulus.id).where(Stimulus.linf == 2).order_by(Stimulus.id)
+        ).first()
+    image = desk.get(f"{page}/differences/{perturbed}")
+    assert image.headers["content-type"] == "image/png"
+    assert set(np.unique(pixels(image.content))) == {108, 148}
+    assert desk.get(f"{page}/differences/999").status_code == 404
