@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from app.analysis.sections.course import course
 from app.analysis.sections.rows import Answered, Options, Place, Rows, answered, place
 from app.analysis.sections.time import model_of
 from app.analysis.sections.told import Json, told
@@ -15,6 +16,7 @@ from app.analysis.statistics.regression import Effect, Model, gee
 def order(rows: Rows, options: Options) -> Json:
     return {
         "position": position(rows, options),
+        "course": course(rows),
         "sets": [
             {"sets": [first, second]} | of_sets(rows, first, second, options)
             for first, second in pairwise(rows.sets)

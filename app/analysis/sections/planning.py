@@ -21,6 +21,7 @@ from app.analysis.statistics.proportions import bound_of_no_event
 DISCORDANT = (0.05, 0.10, 0.20, 0.30)
 LOSS, GAIN = 0.20, 0.05
 """The flips of the example in docs/statistics.md: 1 in 5 is lost, 1 in 20 gained."""
+LIMITS = (0.5, 1.0)
 MOST_ENUMERATED = 400
 
 
@@ -50,11 +51,12 @@ def planning(rows: Rows, options: Options) -> Json:
         "choice": [
             {
                 "pairs": pairs,
-                "power_of_d_prime_0.5": choice_power(pairs, 0.5, alpha),
-                "power_of_similarity_0.5": similarity_power(pairs, 0.5, alpha),
-                "power_of_similarity_1": similarity_power(pairs, 1.0, alpha),
+                "d_prime": d_prime,
+                "power_of_difference": choice_power(pairs, d_prime, alpha),
+                "power_of_similarity": similarity_power(pairs, d_prime, alpha),
             }
             for pairs in pair_numbers(rows)
+            for d_prime in LIMITS
         ],
     }
 

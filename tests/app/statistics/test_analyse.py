@@ -1,8 +1,10 @@
 """The JSON of an analysis: strict, complete, the same each time, and true to the rows."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -36,7 +38,7 @@ def shown_of(
     return replace(found, **more)
 
 
-def demo_tidy(demo: Sequence[Mapping[str, Any]], *, truth_in_name: bool = False) -> Tidy:
+def demo_tidy(demo: Sequence[Mapping[str, Any]]) -> Tidy:
     rows = [
         Shown(
             reader=row["reader_id"],
@@ -54,7 +56,6 @@ def demo_tidy(demo: Sequence[Mapping[str, Any]], *, truth_in_name: bool = False)
         )
         for row in demo
     ]
-    assert not truth_in_name
     return made(rows)
 
 
@@ -443,3 +444,38 @@ def test_same_different_is_held_against_its_false_alarms() -> None:
     assert line["differencing"]["estimate"] < 1
     assert line["differencing"]["low"] == 0
     assert line["p_chance"] > 0.3
+
+
+# The document.
+
+
+def test_every_key_is_documented(demo: list[dict[str, Any]]) -> None:
+    same = [Pair("R1", n, f"t{n}", "same_different", None, None, True, "", n < 9) for n in range(9)]
+    different = [
+        replace(pair, right=f"linf-{epsilon}", is_catch=False)
+        for pair in same
+        for epsilon in (1, 2, 4)
+    ]
+    pairs = choices({1: 20, 2: 24, 4: 32}) + same + different
+    network = NetworkEpsilon("0.5", (0.5, 0.6), None)
+    said = [Impressions("R1", "yes", "Twice?")]
+    tidy = replace(demo_tidy(demo), pairs=pairs, impressions=said)
+    found = analysed(tidy, Options(network=network))
+    page = Path(__file__).parents[3] / "docs/results-format.md"
+    pages = (page, page.with_name("statistics.md"))
+    documented = {
+        word
+        for each in pages
+        for quoted in re.findall(r"`([^`]+)`", each.read_text(encoding="utf-8"))
+        for word in re.findall(r"\w+", quoted)
+    }
+
+    assert " ".join(sorted(keys_of(found) - documented)) == ""
+
+
+def keys_of(value: Any) -> set[str]:
+    if isinstance(value, list):
+        return set().union(*(keys_of(inner) for inner in value))
+    if isinstance(value, dict):
+        return set(value).union(*(keys_of(inner) for inner in value.values()))
+    return set()
