@@ -5,7 +5,7 @@ import sys
 import click
 
 from app.cli_common import database_option, json_option, opened, settings_for, tell
-from app.researchers.accounts import list_accounts, make_administrator, reactivate
+from app.researchers.accounts import is_first, make_administrator, reactivate
 from app.researchers.service import add_researcher, find_researcher, new_password
 from app.web.identity import now
 
@@ -32,7 +32,7 @@ def researcher_add(
     """
     password = sys.stdin.readline().rstrip("\n") if password_stdin else new_password()
     with opened(settings_for(database)) as store, store.writing() as session:
-        administrator = administrator or not list_accounts(session)
+        administrator = administrator or is_first(session)
         added = add_researcher(session, email, password, now(), is_administrator=administrator)
         email = added.email
     shown = {} if password_stdin else {"password": password}

@@ -9,12 +9,29 @@ from sqlalchemy.orm import Session
 from app.errors import Conflict, NotFound
 from app.researchers.service import hash_of
 from app.storage.models import Researcher, ResearcherSession
+from app.web.listing import Columns, Listing, listed
 
 LAST = "{} is the only administrator who can sign in; make somebody else one first."
 
 
-def list_accounts(session: Session) -> Sequence[Researcher]:
-    return session.scalars(select(Researcher).order_by(Researcher.email)).all()
+COLUMNS: Columns = {
+    "email": Researcher.email,
+    "role": Researcher.is_administrator,
+    "account": Researcher.deactivated_at.is_(None),
+    "added": Researcher.created_at,
+    "number": Researcher.id,
+}
+
+
+def list_accounts(
+    session: Session, page: int = 1, sort: str = ""
+) -> tuple[Sequence[Researcher], Listing]:
+    return listed(session, select(Researcher), COLUMNS, "/accounts", page, sort)
+
+
+def is_first(session: Session) -> bool:
+    """Nobody has an account yet."""
+    return session.scalar(select(Researcher.id).limit(1)) is None
 
 
 def find_account(session: Session, researcher_id: int) -> Researcher:

@@ -23,6 +23,7 @@ from app.storage.models import Researcher
 from app.storage.session import Database, DatabaseDep, ReadingDep, WritingDep
 from app.web.fields import WITHOUT_ZERO_BYTE, RowNumber
 from app.web.identity import AdministratorDep, now
+from app.web.listing import PageNumber, SortedBy
 from app.web.templating import render
 
 router = APIRouter()
@@ -30,8 +31,11 @@ Email = Annotated[str, Form(max_length=320, pattern=WITHOUT_ZERO_BYTE)]
 
 
 @router.get("/accounts")
-def accounts(you: AdministratorDep, session: ReadingDep) -> Response:
-    return render("researcher/accounts.html", accounts_page(list_accounts(session), you))
+def accounts(
+    you: AdministratorDep, session: ReadingDep, page: PageNumber = 1, sort: SortedBy = ""
+) -> Response:
+    rows, listing = list_accounts(session, page, sort)
+    return render("researcher/accounts.html", accounts_page(rows, listing, you))
 
 
 @router.post("/accounts")
@@ -104,7 +108,8 @@ def refused(
     database: Database, you: Researcher, refusal: Conflict | Invalid, email: str = ""
 ) -> Response:
     with database.reading() as session:
-        page = accounts_page(list_accounts(session), you, email=email, problem=str(refusal))
+        rows, listing = list_accounts(session)
+        page = accounts_page(rows, listing, you, email=email, problem=str(refusal))
         return render("researcher/accounts.html", page, status=refusal.status)
 
 

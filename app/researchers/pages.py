@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from app.storage.models import ApiToken, Researcher
+from app.web.listing import Listing
 
 
 @dataclass(frozen=True)
@@ -56,13 +57,19 @@ class AccountRow:
 @dataclass(frozen=True)
 class AccountsPage:
     accounts: Sequence[AccountRow]
+    listing: Listing
     email: str = ""
     problem: str = ""
     title: str = "Accounts"
 
 
 def accounts_page(
-    accounts: Sequence[Researcher], you: Researcher, *, email: str = "", problem: str = ""
+    accounts: Sequence[Researcher],
+    listing: Listing,
+    you: Researcher,
+    *,
+    email: str = "",
+    problem: str = "",
 ) -> AccountsPage:
     rows = [
         AccountRow(
@@ -75,7 +82,7 @@ def accounts_page(
         )
         for each in accounts
     ]
-    return AccountsPage(rows, email, problem)
+    return AccountsPage(rows, listing, email, problem)
 
 
 @dataclass(frozen=True)
