@@ -1,6 +1,6 @@
 """The labels of a study in the shapes that its statistics ask for."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -88,6 +88,15 @@ class Rows:
     @cached_property
     def labels(self) -> dict[Place, int]:
         return {place(each): each.label for each in self.shown if each.label is not None}
+
+    @cached_property
+    def labels_by_line(self) -> dict[tuple[str, int, str | None, int], list[int]]:
+        """Of one reader, set, condition and truth."""
+        found: dict[tuple[str, int, str | None, int], list[int]] = defaultdict(list)
+        for at, label in self.labels.items():
+            line = (at.reader, at.set_number, at.condition, self.truths[at.case])
+            found[line].append(label)
+        return found
 
     @cached_property
     def ratings(self) -> dict[Place, float]:

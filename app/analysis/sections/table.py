@@ -66,13 +66,10 @@ def line(
     }
 
 
-def labels_of(rows: Rows, reader: str, number: int, condition: str | None, truth: int) -> list[int]:
-    return [
-        label
-        for place, label in rows.labels.items()
-        if (place.reader, place.set_number, place.condition) == (reader, number, condition)
-        and rows.truths[place.case] == truth
-    ]
+def labels_of(
+    rows: Rows, reader: str, number: int, condition: str | None, truth: int
+) -> Sequence[int]:
+    return rows.labels_by_line.get((reader, number, condition, truth), ())
 
 
 def share(labels: Sequence[int], confidence: float) -> Json:
