@@ -1,5 +1,7 @@
 """Which studies and batches a researcher has: every query and every page asks here."""
 
+from collections.abc import Sequence
+
 from sqlalchemy import ColumnElement, or_, select, true
 from sqlalchemy.orm import Session
 
@@ -45,12 +47,26 @@ def batches_of(researcher: Researcher) -> ColumnElement[bool]:
 
 
 def right_on(session: Session, study: Study, researcher: Researcher) -> Right | None:
-    member = session.get(Member, (study.id, researcher.id))
-    return right_of(
-        is_owner=study.researcher_id == researcher.id,
-        is_administrator=researcher.is_administrator,
-        may_manage=member.may_manage if member else None,
-    )
+    return rights_on(session, [study], researcher).get(study.id)
+
+
+def rights_on(
+    session: Session, studies: Sequence[Study], researcher: Researcher
+) -> dict[int, Right]:
+    """By the number of each of these studies, all of which they see."""
+    members = {
+        member.study_id: member.may_manage
+        for member in session.scalars(select(Member).where(Member.researcher_id == researcher.id))
+    }
+    rights = {
+        study.id: right_of(
+            is_owner=study.researcher_id == researcher.id,
+            is_administrator=researcher.is_administrator,
+            may_manage=members.get(study.id),
+        )
+        for study in studies
+    }
+    return {number: right for number, right in rights.items() if right is not None}
 
 
 def require_right(session: Session, study: Study, researcher: Researcher, right: Right) -> None:

@@ -1,6 +1,6 @@
 """What the study pages show; before unblinding, nothing by arm."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -19,11 +19,18 @@ NEXT_ACTION = {
     StudyState.LOCKED: "Unblind",
     StudyState.UNBLINDED: "See results",
 }
+NEEDED = {
+    StudyState.READING: Right.VIEW,
+    StudyState.UNBLINDED: Right.VIEW,
+    StudyState.LOCKED: Right.OWN,
+}
 SEALED = (StudyState.READY, StudyState.READING, StudyState.LOCKED)
 
 
 @dataclass(frozen=True)
 class StudyCard:
+    """`owner` is named to collaborators."""
+
     id: int
     title: str
     state: str
@@ -32,6 +39,7 @@ class StudyCard:
     presentations: int
     readers: int
     finished: int
+    owner: str
     next_action: str
 
 
@@ -117,7 +125,8 @@ class StudyPage:
     problem: str = ""
 
 
-def study_card(study: Study) -> StudyCard:
+def study_card(study: Study, right: Right) -> StudyCard:
+    may_go_on = right >= NEEDED.get(study.state, Right.MANAGE)
     return StudyCard(
         id=study.id,
         title=study.internal_title,
@@ -127,12 +136,16 @@ def study_card(study: Study) -> StudyCard:
         presentations=design_of(study.stimuli, study.sets).presentations,
         readers=len(study.readers),
         finished=sum(reader.finished_at is not None for reader in study.readers),
-        next_action=NEXT_ACTION[study.state],
+        owner="" if right is Right.OWN else study.researcher.email,
+        next_action=NEXT_ACTION[study.state] if may_go_on else "See the study",
     )
 
 
-def studies_page(studies: Sequence[Study], batches: Sequence[Batch]) -> StudiesPage:
-    return StudiesPage([study_card(study) for study in studies], bool(batches))
+def studies_page(
+    studies: Sequence[Study], batches: Sequence[Batch], rights: Mapping[int, Right]
+) -> StudiesPage:
+    cards = [study_card(study, rights[study.id]) for study in studies]
+    return StudiesPage(cards, bool(batches))
 
 
 def study_page(

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from app.batches.service import find_batch, list_batches
 from app.errors import Conflict, Invalid, NotFound
 from app.researchers.domain import Right
-from app.researchers.rights import right_on
+from app.researchers.rights import right_on, rights_on
 from app.storage.models import Researcher, Study
 from app.storage.session import DatabaseDep, ReadingDep, WritingDep
 from app.studies.design_pages import NewStudyPage, batch_choices
@@ -34,7 +34,9 @@ Text = Annotated[str, Form(max_length=300, pattern=WITHOUT_ZERO_BYTE)]
 
 @router.get("/studies")
 def studies(researcher: ResearcherDep, session: ReadingDep) -> Response:
-    page = studies_page(list_studies(session, researcher), list_batches(session, researcher))
+    found = list_studies(session, researcher)
+    rights = rights_on(session, found, researcher)
+    page = studies_page(found, list_batches(session, researcher), rights)
     return render("researcher/studies.html", page)
 
 

@@ -214,6 +214,21 @@ def test_a_study_list_holds_own_and_named_studies_and_for_administrators_all(
             assert sorted(study.id for study in listed) == numbers, email
 
 
+def test_a_card_offers_what_the_researcher_may_do_next(
+    ready: Ready, employ: Employ, office: Office, database: Database
+) -> None:
+    made = ready()
+    employ(BOB)
+    name(database, made.study, BOB, may_manage=False)
+    assert "Invite readers" in office(ADA).get("/studies").text
+    seen = office(BOB).get("/studies").text
+    assert "See the study" in seen
+    assert "Invite readers" not in seen
+    assert "ada@example.org" in seen
+    name(database, made.study, BOB, may_manage=True)
+    assert "Invite readers" in office(BOB).get("/studies").text
+
+
 def test_two_researchers_may_use_the_same_title_and_neither_learns_of_it(
     ready: Ready, database: Database
 ) -> None:
