@@ -101,7 +101,7 @@ def folders_command(
 
     Give only pairs whose attack succeeded: this is taken at your word.
 
-    Example: plainsight batch folders clean fgsm --name "FGSM 4" --attack fgsm --norm linf
+    Example: plainsight batch folders clean.zip fgsm.zip --name "FGSM 4" --attack fgsm --norm linf
     --epsilon 4
     """
     files = partial(open_two, original, perturbed, STANDARD_LIMITS)

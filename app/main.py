@@ -11,7 +11,7 @@ from app import ROOT
 from app.analysis import routes as analysis
 from app.batches import api, delivery_routes
 from app.batches import routes as batches
-from app.batches.deliveries import DeliveryFolder
+from app.batches.delivery_folder import DeliveryFolder
 from app.batches.worker import Worker
 from app.designer import routes as designer
 from app.errors import Conflict

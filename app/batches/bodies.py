@@ -16,7 +16,8 @@ from fastapi import Depends, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 
-from app.batches.deliveries import MIB, DeliveryFolder
+from app.batches.deliveries import MIB
+from app.batches.delivery_folder import DeliveryFolder
 from app.errors import Invalid, SignInNeeded
 from app.researchers.service import researcher_of_token
 from app.web.identity import current_researcher, new_token
@@ -164,4 +165,5 @@ def copied(source: BinaryIO, path: Path) -> int:
 PieceDep = Annotated[Piece, Depends(received_piece)]
 FileDep = Annotated[Whole, Depends(received_file)]
 FormDep = Annotated[SentForm, Depends(received_form)]
+SenderDep = Annotated[int, Depends(signed_in)]
 TokenDep = Annotated[int, Depends(by_token)]

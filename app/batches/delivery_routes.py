@@ -6,11 +6,9 @@ from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.batches.bodies import FormDep, PieceDep
+from app.batches.bodies import FormDep, PieceDep, SenderDep
 from app.batches.deliveries import (
-    PIECE_BYTES,
     Announced,
-    DeliveryFolder,
     announced,
     begin,
     deliver_whole,
@@ -18,6 +16,7 @@ from app.batches.deliveries import (
     find_delivery,
     receive,
 )
+from app.batches.delivery_folder import DeliveryFolder
 from app.batches.delivery_pages import NewBatchPage, delivery_page, progress_of
 from app.errors import Invalid, TooLarge
 from app.settings import MIB
@@ -25,6 +24,7 @@ from app.storage.session import DatabaseDep, ReadingDep, WritingDep
 from app.vocabulary import DeliveryKind, DeliveryState
 from app.web.fields import WITHOUT_ZERO_BYTE
 from app.web.identity import ResearcherDep, now
+from app.web.security import PIECE_BYTES
 from app.web.templating import render
 
 router = APIRouter()
@@ -110,10 +110,11 @@ def announce(
 
 @router.get("/deliveries/{token}/bytes")
 def what_is_here(
-    request: Request, researcher: ResearcherDep, session: ReadingDep, token: str
+    request: Request, researcher_id: SenderDep, database: DatabaseDep, token: str
 ) -> Response:
     """What has arrived, with the digest of each piece: the sender sees whether it is its file."""
-    delivery = find_delivery(session, researcher.id, token)
+    with database.reading() as session:
+        delivery = find_delivery(session, researcher_id, token)
     is_open = delivery.state is DeliveryState.RECEIVING
     digests = folder_of(request).digests(token, delivery.received_bytes) if is_open else []
     return JSONResponse({**progress_of(delivery), "digests": digests})
@@ -127,10 +128,8 @@ def take_piece(
     token: str,
     offset: Annotated[int, Query(ge=0)],
 ) -> Response:
-    with database.writing() as session:
-        delivery = find_delivery(session, piece.researcher_id, token, to_change=True)
-        receive(folder_of(request), delivery, offset, piece.content)
-        delivery.changed_at = now()
+    folder = folder_of(request)
+    delivery = receive(database, folder, piece.researcher_id, token, offset, piece.content, now())
     request.app.state.worker.wake()
     return JSONResponse(progress_of(delivery))
 
@@ -149,8 +148,9 @@ def watch(request: Request, researcher: ResearcherDep, session: ReadingDep, toke
 
 @router.post("/deliveries/{token}/discard")
 def discard_here(
-    request: Request, researcher: ResearcherDep, session: WritingDep, token: str
+    request: Request, researcher_id: SenderDep, database: DatabaseDep, token: str
 ) -> Response:
-    delivery = find_delivery(session, researcher.id, token, to_change=True)
-    discard(session, folder_of(request), delivery)
+    with database.writing() as session:
+        discard(session, find_delivery(session, researcher_id, token, to_change=True))
+    folder_of(request).discard(token)
     return RedirectResponse("/batches", 303)

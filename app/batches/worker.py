@@ -17,7 +17,8 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
 from app.batches.check import STANDARD_LIMITS, CheckedBatch, Progress, check_batch
-from app.batches.deliveries import UNDERWAY, DeliveryFolder
+from app.batches.deliveries import UNDERWAY
+from app.batches.delivery_folder import DeliveryFolder
 from app.batches.files import Limits
 from app.batches.foreign import CheckedForeign, check_foreign
 from app.batches.service import Import, import_checked

@@ -14,8 +14,9 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 from starlette.routing import BaseRoute, Mount
 
-from app.batches.deliveries import Announced, DeliveryFolder
+from app.batches.deliveries import Announced
 from app.batches.deliveries import begin as start_delivery
+from app.batches.delivery_folder import DeliveryFolder
 from app.main import create_app
 from app.readers.service import CONSENT_VERSION
 from app.researchers.accounts import deactivate, make_administrator
@@ -122,6 +123,7 @@ TABLE = [
     Row("POST /account/tokens/{token_digest}/revoke", personal(303)),
     # Administrators
     Row("GET /accounts", administrators(200)),
+    Row("GET /accounts/record", administrators(200)),
     Row("POST /accounts", administrators(200), {"email": "new@example.org"}),
     Row("POST /accounts/{researcher_id}/password", administrators(200)),
     Row("POST /accounts/{researcher_id}/deactivate", administrators(303)),

@@ -18,7 +18,7 @@ from sqlalchemy import func, select
 
 from app.batches import worker as working
 from app.batches.check import check_batch
-from app.batches.deliveries import PIECE_BYTES, DeliveryFolder
+from app.batches.delivery_folder import DeliveryFolder
 from app.batches.service import import_batch
 from app.batches.worker import StoppedError, Worker, alone
 from app.main import create_app
@@ -29,6 +29,7 @@ from app.storage.models import ApiToken, Batch, Delivery, Researcher, Stimulus
 from app.storage.session import Database
 from app.vocabulary import DeliveryKind, DeliveryState
 from app.web.identity import digest, now
+from app.web.security import PIECE_BYTES
 
 Office = Callable[..., TestClient]
 Make = Callable[..., Path]
