@@ -161,7 +161,8 @@ async def whole_body(receive: Receive) -> bytes:
 
 def compress(reply: Reply, accepted: str) -> None:
     """As a proxy does to everything, unless it is asked not to."""
-    if "gzip" in accepted and "no-transform" not in reply.headers.get("cache-control", ""):
+    is_fixed = "no-transform" in reply.headers.get("cache-control", "")
+    if "gzip" in accepted and not is_fixed and "content-encoding" not in reply.headers:
         reply.body = gzip.compress(reply.body, mtime=0)
         reply.headers["content-encoding"] = "gzip"
 

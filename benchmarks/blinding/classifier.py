@@ -27,6 +27,7 @@ Numbers = NDArray[np.float64]
 Labels = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 BLOCKS = 5
+FOLDS = 5
 PLAIN_NUMBER = re.compile(r"\d{1,15}(\.\d{1,9})?")
 
 
@@ -129,10 +130,12 @@ def predicted(rows: Table, labels: Labels, known: Mask, seed: int) -> Numbers:
     Names are told by how often they went with a label among those.
     """
     columns = rows.numbers
+    if np.bincount(labels[known], minlength=2).min() < FOLDS:
+        return np.zeros(len(labels))  # too few to learn anything
     if rows.names.shape[1]:
         encoded = np.empty(rows.names.shape)
         encoder = TargetEncoder(
-            target_type="binary", cv=StratifiedKFold(5, shuffle=True, random_state=seed)
+            target_type="binary", cv=StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
         )
         encoded[known] = encoder.fit_transform(rows.names[known], labels[known])
         encoded[~known] = encoder.transform(rows.names[~known])

@@ -48,7 +48,7 @@ REVEALING = re.compile(
 OF_PAIRS = re.compile(r"\balter(ed)?\b", re.IGNORECASE)
 DATA_SET = re.compile(r"\bdata set\b", re.IGNORECASE)
 ELSEWHERE = re.compile(r"""(?:src|href|action)\s*=\s*["'](?:https?:)?//""")
-CONSTANT = ("draws", "drawn at", "title", "address", "cookies", "globals")
+CONSTANT = ("draws", "drawn at", "title", "address")
 RECORD = "record "
 RECORD_NAMES = {"queue", "kind", "body"}
 BODY_NAMES = {
@@ -215,6 +215,8 @@ def rooms(visits: Sequence[Visit]) -> Iterator[str]:
     for visit in visits:
         if len(visit.texts) > 1:
             yield f"page: the room has {len(visit.texts)} states"
+        if any(shown.page.get(name) for shown in visit.shown for name in ("globals", "cookies")):
+            yield "page: scripts leave names or cookies behind"
     for name in CONSTANT:
         values = {s.page[name] for visit in visits for s in visit.shown if name in s.page}
         if len(values) > 1:
