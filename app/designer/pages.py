@@ -34,7 +34,6 @@ def reckoning_view(planned: Planned) -> ReckoningView:
 def needed(row: Row) -> Needed:
     return Needed(
         unsteady=percent(row.unsteady),
-        units=str(row.units),
         cases=str(row.cases),
         power="not reckoned" if row.power is None else percent(row.power),
         tumours=f"more than {MOST_ENUMERATED}" if row.tumours is None else str(row.tumours),

@@ -32,7 +32,6 @@ class Needed:
     """What a steady or less steady reader makes necessary, as it is shown."""
 
     unsteady: str
-    units: str
     cases: str
     power: str
     tumours: str
