@@ -111,7 +111,11 @@ class Rows:
 
 
 def rows_of(tidy: Tidy) -> Rows:
-    return Rows(tidy.shown, tidy.pairs, tidy.impressions, tidy.attacks)
+    """In one order, so that the order of the file changes no digit."""
+    in_order = sorted(
+        tidy.shown, key=lambda each: (each.reader, each.set_number, each.case, each.condition or "")
+    )
+    return Rows(in_order, tidy.pairs, tidy.impressions, tidy.attacks)
 
 
 def place(shown: Shown) -> Place:

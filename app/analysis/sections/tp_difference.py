@@ -5,6 +5,7 @@ Of tumour cases that is sensitivity, of the others specificity; they are never p
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from app.analysis.statistics import (
 )
 from app.analysis.statistics.clustered import CLUSTERED_TESTS, ChiSquare, cluster_error, columns
 from app.analysis.statistics.equivalence import Tost, tost
+from app.analysis.statistics.mixed import mixed
 from app.analysis.statistics.paired import (
     McNemar,
     bonett_price_difference,
@@ -70,7 +72,10 @@ def of_measure(rows: Rows, condition: str, truth: int, options: Options) -> Json
             {"reader": reader} | clustered(of_reader[reader], options) for reader in rows.readers
         ],
         "pooled": clustered(pairs, options)
-        | {"log_odds": told(Effect, lambda: log_odds(pairs, 1 - options.alpha))},
+        | {
+            "log_odds": told(Effect, lambda: log_odds(pairs, 1 - options.alpha)),
+            "mixed_model": told(MixedModel, lambda: mixed_model(pairs, 1 - options.alpha)),
+        },
     }
 
 
@@ -149,10 +154,39 @@ def cells(table: PairedTable) -> Json:
 
 def log_odds(pairs: Pairs, confidence: float) -> Effect:
     """Of a right answer, perturbed against original; GEE with cases as clusters."""
+    model = model_of(pairs)
+    model.add_groups("reader", [pair.place.reader for pair in pairs for _ in range(2)])
+    return gee(model, "binomial", "exchangeable", confidence).effect("perturbed")
+
+
+def model_of(pairs: Pairs) -> Model:
+    """One row an answer, with columns for the arm and each set but the first."""
     places = [pair.place for pair in pairs for _ in range(2)]
     right = np.array([float(each) for pair in pairs for each in pair[1:]])
     model = Model(right, [place.case for place in places])
     model.add("perturbed", np.tile([0.0, 1.0], len(pairs)))
-    model.add_groups("reader", [place.reader for place in places])
     model.add_groups("set", [place.set_number for place in places])
-    return gee(model, "binomial", "exchangeable", confidence).effect("perturbed")
+    return model
+
+
+class MixedModel(NamedTuple):
+    """The log odds of a right answer, perturbed against original, and the standard deviations of
+    cases, of the effect from case to case, and of readers (0: they are fixed)."""
+
+    effect: Effect
+    deviation_of_cases: float
+    deviation_of_effects: float
+    deviation_of_readers: float
+
+
+def mixed_model(pairs: Pairs, confidence: float) -> MixedModel:
+    """Readers are random from three on."""
+    model, readers = model_of(pairs), [pair.place.reader for pair in pairs for _ in range(2)]
+    if len(set(model.cases)) < 3:
+        raise CannotSay("A model of cases at random needs three cases.")
+    are_random = len(set(readers)) > 2
+    if not are_random:
+        model.add_groups("reader", readers)
+    found = mixed(model, slope="perturbed", readers=readers if are_random else None)
+    deviations = [*found.deviations, 0.0][:3]
+    return MixedModel(found.effect("perturbed", confidence), *deviations)

@@ -41,6 +41,12 @@ Family = Literal["gaussian", "binomial"]
 Correlation = Literal["independence", "exchangeable"]
 
 
+def effect_of(estimate: float, error: float, confidence: float) -> Effect:
+    reach = normal_quantile(confidence) * error
+    p = float(2 * stats.norm.sf(abs(estimate) / error))
+    return Effect(estimate, error, estimate - reach, estimate + reach, p)
+
+
 @dataclass(frozen=True)
 class Fitted:
     """Estimates with robust errors, the intercept's first."""
@@ -55,9 +61,7 @@ class Fitted:
         estimate, error = float(self.estimates[place]), float(self.errors[place])
         if not error > 1e-12:
             raise CannotSay("The outcome does not vary enough for an error over cases.")
-        reach = normal_quantile(self.confidence) * error
-        p = float(2 * stats.norm.sf(abs(estimate) / error))
-        return Effect(estimate, error, estimate - reach, estimate + reach, p)
+        return effect_of(estimate, error, self.confidence)
 
 
 def gee(model: Model, family: Family, correlation: Correlation, confidence: float = 0.95) -> Fitted:
