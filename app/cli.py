@@ -16,6 +16,7 @@ from app.batches.service import find_batch_named, import_batch
 from app.cli_analyse import analyse_command
 from app.cli_batch import folders_command, table_command
 from app.cli_common import (
+    OPERATOR,
     database_option,
     json_option,
     opened,
@@ -25,7 +26,7 @@ from app.cli_common import (
 )
 from app.cli_design import design_options
 from app.cli_researchers import researcher
-from app.designer.service import amendments_of, problems_with, start_if_draft, start_study
+from app.designer.service import problems_with, start_if_draft, start_study
 from app.errors import Conflict, Invalid, StudyError
 from app.provenance import code
 from app.readers.domain import end_of
@@ -34,6 +35,7 @@ from app.researchers.service import find_researcher
 from app.settings import Settings
 from app.storage.images import ImageStore
 from app.storage.session import Database
+from app.studies.monitor import amendments_of
 from app.studies.service import (
     NewStudy,
     create_study,
@@ -46,7 +48,6 @@ from app.studies.service import (
 from app.vocabulary import StudyState
 from app.web.identity import now
 
-OPERATOR = "operator"
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 

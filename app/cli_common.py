@@ -11,6 +11,7 @@ import click
 from app.settings import Settings
 from app.storage.session import Database
 
+OPERATOR = "operator"  # who acts on the command line, in every record
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 database_option = click.option(
     "--database",

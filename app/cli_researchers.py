@@ -4,8 +4,8 @@ import sys
 
 import click
 
-from app.cli_common import database_option, json_option, opened, settings_for, tell
-from app.researchers.accounts import is_first, make_administrator, reactivate
+from app.cli_common import OPERATOR, database_option, json_option, opened, settings_for, tell
+from app.researchers.accounts import is_first, make_administrator, note, reactivate
 from app.researchers.service import add_researcher, find_researcher, new_password
 from app.web.identity import now
 
@@ -34,6 +34,7 @@ def researcher_add(
     with opened(settings_for(database)) as store, store.writing() as session:
         administrator = administrator or is_first(session)
         added = add_researcher(session, email, password, now(), is_administrator=administrator)
+        note(session, OPERATOR, "administrator added" if administrator else "added", added, now())
         email = added.email
     shown = {} if password_stdin else {"password": password}
     tell(
@@ -59,5 +60,6 @@ def researcher_administrator(email: str, as_json: bool, database: str | None) ->
         found = find_researcher(session, email)
         make_administrator(found)
         reactivate(found)
+        note(session, OPERATOR, "made an administrator", found, now())
         email = found.email
     tell(as_json, {"email": email, "administrator": True}, f"{email} is an administrator.")

@@ -7,7 +7,7 @@ from fastapi.responses import RedirectResponse, Response
 from sqlalchemy.orm import Session
 
 from app.errors import Conflict, Invalid
-from app.researchers.accounts import find_account, set_password
+from app.researchers.accounts import find_account, note, set_password
 from app.researchers.domain import in_words
 from app.researchers.pages import account_page
 from app.researchers.service import check_password
@@ -54,7 +54,9 @@ def change_password(
     keep = digest(request.cookies.get(RESEARCHER_COOKIE, ""))
     try:
         with database.writing() as session:
-            set_password(session, find_account(session, researcher.id), new, keep=keep)
+            account = find_account(session, researcher.id)
+            set_password(session, account, new, keep=keep)
+            note(session, account.email, "changed the password", account, now())
     except Invalid as wrong:
         with database.reading() as session:
             return show(session, researcher, wrong.status, problem=str(wrong))
@@ -85,6 +87,7 @@ def new_token(researcher: ResearcherDep, database: DatabaseDep, name: Name) -> R
     try:
         with database.writing() as session:
             token = make_token(session, researcher, name, now())
+            note(session, researcher.email, "made a token", researcher, now())
     except (Conflict, Invalid) as refusal:
         with database.reading() as session:
             return show(session, researcher, refusal.status, problem=str(refusal))
@@ -95,4 +98,5 @@ def new_token(researcher: ResearcherDep, database: DatabaseDep, name: Name) -> R
 @router.post("/account/tokens/{token_digest}/revoke")
 def revoke(token_digest: Digest, researcher: ResearcherDep, session: WritingDep) -> Response:
     revoke_token(session, researcher, token_digest, now())
+    note(session, researcher.email, "revoked a token", researcher, now())
     return RedirectResponse("/account#tokens", 303)

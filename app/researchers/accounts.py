@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from app.errors import Conflict, NotFound
 from app.researchers.service import hash_of
-from app.storage.models import Researcher, ResearcherSession
+from app.storage.models import AccountEvent, Researcher, ResearcherSession
 from app.web.listing import Columns, Listing, listed
 
 LAST = "{} is the only administrator who can sign in; make somebody else one first."
@@ -32,6 +32,26 @@ def list_accounts(
 def is_first(session: Session) -> bool:
     """Nobody has an account yet."""
     return session.scalar(select(Researcher.id).limit(1)) is None
+
+
+RECORD: Columns = {
+    "when": AccountEvent.id,
+    "who": AccountEvent.actor,
+    "what": AccountEvent.kind,
+    "account": AccountEvent.email,
+    "number": AccountEvent.id,
+}
+
+
+def note(session: Session, actor: str, kind: str, account: Researcher, now: datetime) -> None:
+    session.add(AccountEvent(at=now, actor=actor, kind=kind, email=account.email))
+
+
+def list_record(
+    session: Session, page: int = 1, sort: str = ""
+) -> tuple[Sequence[AccountEvent], Listing]:
+    """The newest first, unless another sort is asked for."""
+    return listed(session, select(AccountEvent), RECORD, "/accounts/record", page, sort or "-when")
 
 
 def find_account(session: Session, researcher_id: int) -> Researcher:

@@ -12,12 +12,14 @@ from app.researchers.accounts import (
     deactivate,
     find_account,
     list_accounts,
+    list_record,
     make_administrator,
+    note,
     reactivate,
     set_password,
     unmake_administrator,
 )
-from app.researchers.pages import PasswordPage, accounts_page
+from app.researchers.pages import PasswordPage, RecordPage, accounts_page
 from app.researchers.service import add_researcher, new_password
 from app.storage.models import Researcher
 from app.storage.session import Database, DatabaseDep, ReadingDep, WritingDep
@@ -38,6 +40,14 @@ def accounts(
     return render("researcher/accounts.html", accounts_page(rows, listing, you))
 
 
+@router.get("/accounts/record")
+def record(
+    _you: AdministratorDep, session: ReadingDep, page: PageNumber = 1, sort: SortedBy = ""
+) -> Response:
+    rows, listing = list_record(session, page, sort)
+    return render("researcher/account_record.html", RecordPage(rows, listing))
+
+
 @router.post("/accounts")
 def add(
     you: AdministratorDep,
@@ -50,19 +60,27 @@ def add(
         with database.writing() as session:
             added = add_researcher(
                 session, email, password, now(), is_administrator=is_administrator
-            ).email
+            )
+            note(
+                session,
+                you.email,
+                "administrator added" if is_administrator else "added",
+                added,
+                now(),
+            )
     except (Conflict, Invalid) as refusal:
         return refused(database, you, refusal, email)
-    return shown_once("New account", added, password)
+    return shown_once("New account", added.email, password)
 
 
 @router.post("/accounts/{researcher_id}/password")
 def renew_password(
-    researcher_id: RowNumber, _you: AdministratorDep, session: WritingDep
+    researcher_id: RowNumber, you: AdministratorDep, session: WritingDep
 ) -> Response:
     account = find_account(session, researcher_id)
     password = new_password()
     set_password(session, account, password)
+    note(session, you.email, "given a new password", account, now())
     return shown_once("New password", account.email, password)
 
 
@@ -70,35 +88,50 @@ def renew_password(
 def deactivate_here(
     researcher_id: RowNumber, you: AdministratorDep, database: DatabaseDep
 ) -> Response:
-    return changed(database, you, researcher_id, lambda s, account: deactivate(s, account, now()))
+    return changed(
+        database,
+        you,
+        researcher_id,
+        "deactivated",
+        lambda session, account: deactivate(session, account, now()),
+    )
 
 
 @router.post("/accounts/{researcher_id}/reactivate")
 def reactivate_here(
     researcher_id: RowNumber, you: AdministratorDep, database: DatabaseDep
 ) -> Response:
-    return changed(database, you, researcher_id, lambda _s, account: reactivate(account))
+    return changed(database, you, researcher_id, "reactivated", lambda _, each: reactivate(each))
 
 
 @router.post("/accounts/{researcher_id}/make-administrator")
 def make_here(researcher_id: RowNumber, you: AdministratorDep, database: DatabaseDep) -> Response:
-    return changed(database, you, researcher_id, lambda _s, account: make_administrator(account))
+    return changed(
+        database,
+        you,
+        researcher_id,
+        "made an administrator",
+        lambda _, account: make_administrator(account),
+    )
 
 
 @router.post("/accounts/{researcher_id}/unmake-administrator")
 def unmake_here(researcher_id: RowNumber, you: AdministratorDep, database: DatabaseDep) -> Response:
-    return changed(database, you, researcher_id, unmake_administrator)
+    return changed(database, you, researcher_id, "administrator no more", unmake_administrator)
 
 
 def changed(
     database: Database,
     you: Researcher,
     researcher_id: int,
+    kind: str,
     change: Callable[[Session, Researcher], None],
 ) -> Response:
     try:
         with database.writing() as session:
-            change(session, find_account(session, researcher_id))
+            account = find_account(session, researcher_id)
+            change(session, account)
+            note(session, you.email, kind, account, now())
     except Conflict as refusal:
         return refused(database, you, refusal)
     return RedirectResponse("/accounts", 303)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from app.storage.models import ApiToken, Researcher
+from app.storage.models import AccountEvent, ApiToken, Researcher
 from app.web.listing import Listing
 
 
@@ -83,6 +83,13 @@ def accounts_page(
         for each in accounts
     ]
     return AccountsPage(rows, listing, email, problem)
+
+
+@dataclass(frozen=True)
+class RecordPage:
+    events: Sequence[AccountEvent]
+    listing: Listing
+    title: str = "What was done to accounts"
 
 
 @dataclass(frozen=True)

@@ -95,6 +95,18 @@ class SignInFailure(Base):
     at: Mapped[datetime] = mapped_column(UTCDateTime)
 
 
+class AccountEvent(Base):
+    """What was done to an account, and by whom; rows are only ever added."""
+
+    __tablename__ = "account_event"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[datetime] = mapped_column(UTCDateTime)
+    actor: Mapped[str] = mapped_column(String(320))
+    kind: Mapped[str] = mapped_column(String(40))
+    email: Mapped[str] = mapped_column(String(320))
+
+
 class ApiToken(Base):
     """Lets a program act for a researcher. Only a digest of it is kept."""
 

@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import select
+from sqlalchemy import select, text
+from sqlalchemy.exc import DBAPIError
 
 from app.errors import Conflict
 from app.researchers.accounts import make_administrator, unmake_administrator
 from app.researchers.service import add_researcher, find_researcher, researcher_of_token
 from app.researchers.tokens import MOST, make_token
-from app.storage.models import ApiToken, Researcher, ResearcherSession
+from app.storage.models import AccountEvent, ApiToken, Researcher, ResearcherSession
 from app.storage.session import Database
 from app.web.identity import RESEARCHER_COOKIE, digest, now
 
@@ -175,6 +176,41 @@ def test_two_administrators_cannot_take_the_right_from_each_other_at_once(
     with database.reading() as session:
         left = [each.email for each in session.scalars(select(Researcher)) if each.is_administrator]
     assert left == refused
+
+
+def test_what_is_done_to_accounts_is_recorded_with_who_did_it(
+    head: TestClient, office: Office, database: Database
+) -> None:
+    bob = f"/accounts/{number_of(database, BOB)}"
+    office(BOB).post("/account/tokens", data={"name": "Cluster"})
+    for act in ("make-administrator", "unmake-administrator", "password", "deactivate"):
+        head.post(f"{bob}/{act}")
+    head.post("/accounts", data={"email": "eve@example.org"})
+    head.post(f"/accounts/{number_of(database, ADA)}/deactivate")  # is refused
+    with database.reading() as session:
+        events = session.scalars(select(AccountEvent).order_by(AccountEvent.id))
+        told = [(event.actor, event.kind, event.email) for event in events]
+    assert told == [
+        (BOB, "made a token", BOB),
+        (ADA, "made an administrator", BOB),
+        (ADA, "administrator no more", BOB),
+        (ADA, "given a new password", BOB),
+        (ADA, "deactivated", BOB),
+        (ADA, "added", "eve@example.org"),
+    ]
+    page = head.get("/accounts/record").text
+    assert page.index("eve@example.org") < page.index("deactivated") < page.index("made a token")
+
+
+@pytest.mark.parametrize(
+    "change", ["UPDATE account_event SET actor = 'x'", "DELETE FROM account_event"]
+)
+def test_the_record_of_accounts_cannot_be_changed(
+    change: str, head: TestClient, database: Database
+) -> None:
+    head.post("/account/tokens", data={"name": "Cluster"})
+    with pytest.raises(DBAPIError, match="only ever added"), database.writing() as session:
+        session.execute(text(change))
 
 
 def test_who_is_no_administrator_is_told_so_in_one_sentence(
