@@ -17,10 +17,17 @@ from app.researchers.domain import Right
 from app.storage.models import Researcher
 from app.storage.session import DatabaseDep, ReadingDep, WritingDep
 from app.studies.design_pages import NewStudyPage, ReckoningView, batch_choices
-from app.studies.domain import chosen_gap, pairs_of, refuse_impossible
+from app.studies.domain import chosen_gap, pairs_of
 from app.studies.forms import StudyForm, form_of
 from app.studies.monitor import amendments_of
-from app.studies.service import change_draft, choose_images, design_of, find_study, scan_is_amber
+from app.studies.service import (
+    change_draft,
+    choose_images,
+    design_of,
+    find_study,
+    require_sensible_numbers,
+    scan_is_amber,
+)
 from app.vocabulary import Part
 from app.web.fields import RowNumber
 from app.web.identity import ResearcherDep, now
@@ -56,7 +63,7 @@ def planned(session: Session, researcher: Researcher, form: StudyForm) -> Planne
     batch = find_batch(session, form.batch_number, researcher)
     practice = form.practice_batch_number
     new = form.new_study(find_batch(session, practice, researcher) if practice else None)
-    refuse_impossible(new.sets, new.waves, new.washout_days)
+    require_sensible_numbers(new)
     images = choose_images(session, batch, new, random.Random(0))  # noqa: S311 (nothing is kept)
     altered = sum(each.condition_id is not None for each in images.get(Part.PAIRS, []))
     pairs = pairs_of(new.pair_task, altered)

@@ -158,6 +158,17 @@ def require_possible(session: Session, study: Study, batch: Batch, new: NewStudy
     for name, text in (("public title", new.public_title), ("internal title", new.internal_title)):
         if not text.strip():
             raise Invalid(f"The study needs a {name}.")
+    require_sensible_numbers(new)
+    title = new.internal_title.strip()
+    own = select(Study.id).where(Study.researcher_id == study.researcher_id)
+    with session.no_autoflush:
+        known = session.scalar(own.where(Study.internal_title == title))
+    if known not in {None, study.id}:
+        raise Conflict(f"There is already a study {title!r}; choose another title.")
+
+
+def require_sensible_numbers(new: NewStudy) -> None:
+    """Invalid for what no batch could make possible."""
     refuse_impossible(new.sets, new.waves, new.washout_days)
     refuse_out_of_range(
         number_of_practice_images=new.practice,
@@ -170,12 +181,6 @@ def require_possible(session: Session, study: Study, batch: Batch, new: NewStudy
         new.minimum_time_ms,
         new.maximum_time_ms,
     )
-    title = new.internal_title.strip()
-    own = select(Study.id).where(Study.researcher_id == study.researcher_id)
-    with session.no_autoflush:
-        known = session.scalar(own.where(Study.internal_title == title))
-    if known not in {None, study.id}:
-        raise Conflict(f"There is already a study {title!r}; choose another title.")
 
 
 Images = dict[Part, list[Stimulus]]
