@@ -55,6 +55,9 @@ def test_a_new_researcher_signs_in_changes_the_password_and_makes_a_token(
     page.get_by_role("link", name="Account", exact=True).click()
     page.get_by_role("link", name="All accounts").click()
     shown_to_axe(page, "accounts")
+    page.get_by_role("link", name="What was done").click()
+    shown_to_axe(page, "account-record")
+    page.go_back()
     email = f"new-{token_hex(4)}@example.org"
     page.get_by_label("Email").fill(email)
     go_on(page, "Add the account")
