@@ -300,7 +300,7 @@ def test_what_the_first_version_has_is_kept_by_the_newest(of_0001: Database) -> 
 def test_rows_that_point_nowhere_are_refused_again_after_a_migration(of_0001: Database) -> None:
     of_0001.upgrade()
     delete = text("DELETE FROM researcher")
-    with pytest.raises(DBAPIError, match="(?i)foreign key"), of_0001.engine.begin() as connection:
+    with pytest.raises(DBAPIError, match=r"(?i)foreign key"), of_0001.engine.begin() as connection:
         connection.execute(delete)
 
 
