@@ -36,6 +36,9 @@ def of_reading(readers: Sequence[Sequence[Secret]], design: Design) -> Iterator[
     found = [agreement([secret.arm for secret in secrets]) for secrets in readers]
     if stats.mannwhitneyu(found, usual, method="asymptotic").pvalue < CERTAIN:
         yield "order: neighbours have the same arm too rarely or too often"
+    late = [lateness(secrets) for secrets in readers]
+    if stats.ttest_1samp(late, 0).pvalue < CERTAIN:
+        yield f"order: one arm comes {statistics.fmean(late):.1f} places later"
     yield from of_orientations([secret for secrets in readers for secret in secrets])
 
 
@@ -66,6 +69,12 @@ def of_pairs(readers: Sequence[Sequence[Secret]]) -> Iterator[str]:
         yield f"pairs: the side changes in {sum(turns)} of {len(turns)}"
     if len(sides) > 1 and len({tuple(mine) for mine in sides}) == 1:
         yield "pairs: all readers have the same sides"
+
+
+def lateness(secrets: Sequence[Secret]) -> float:
+    """By how many places perturbed images come later than originals."""
+    places = [[s.position for s in secrets if s.arm == arm] for arm in (0, 1)]
+    return statistics.fmean(places[1]) - statistics.fmean(places[0])
 
 
 def agreement(arms: Sequence[int]) -> float:

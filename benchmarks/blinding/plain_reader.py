@@ -120,6 +120,7 @@ class PlainReader:
             told = self.answer(tokens[0], told)
             if number == 3 and self.part == "reading":
                 self.probe(tokens)
+                told = self.report(told.json["tokens"][0])
 
     def fetch(self, tokens: Sequence[str]) -> None:
         for token in tokens:
@@ -140,6 +141,10 @@ class PlainReader:
             **DISPLAY,
         }
         return self.ask("POST", "/reading/responses", json.dumps(given), JSON)
+
+    def report(self, token: str) -> Exchange:
+        found = json.dumps({"token": token, "kind": "unclear"})
+        return self.ask("POST", "/reading/problems", found, JSON)
 
     def probe(self, tokens: Sequence[str]) -> None:
         """Four images that are not to be had, for four reasons."""

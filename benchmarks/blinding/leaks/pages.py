@@ -46,6 +46,7 @@ def on_access() -> list[Mutant]:
         Mutant("a reader sees the study's page", (30, 31), page=opened("/studies/1")),
         Mutant("a reader sees the results", (32,), page=opened("/studies/1/results")),
         Mutant("a reader may export", (34,), page=opened("/reading/export")),
+        Mutant("the answer to a problem names the file", (35,), page=naming_file),
         Mutant("the referrer is sent", (33,), page=without_header("referrer-policy")),
         Mutant("scripts of others may run", (33,), page=without_header("content-security-policy")),
     ]
@@ -63,6 +64,11 @@ def opened(path: str) -> Callable[[Reply], None]:
 def telling_refusal(reply: Reply) -> None:
     if "/images/" in reply.path and reply.status == 404 and "0" * 32 not in reply.path:
         reply.status = 403
+
+
+def naming_file(reply: Reply) -> None:
+    if reply.path == "/reading/problems":
+        reply.body = reply.body.replace(b'"tokens"', b'"file":"c3-1.png","tokens"', 1)
 
 
 def tracing(reply: Reply) -> None:

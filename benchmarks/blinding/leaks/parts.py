@@ -10,7 +10,9 @@ from unittest.mock import patch
 from app.reading import orders as drawing
 from app.reading import service
 from app.reading.pairs import Pair, pair_order
+from app.storage.models import Presentation
 from app.vocabulary import Part
+from app.web.identity import new_token
 from benchmarks.blinding import pngs
 from benchmarks.blinding.boundary import Mutant
 from benchmarks.blinding.leaks.common import body, page, shorter_noise
@@ -78,8 +80,18 @@ def turned_by_case(shown: Sequence[tuple[int, int]], *, symmetries: Any, seed: s
 
 
 def practice_of_read(session: Any, reader: Any) -> None:
-    images = reader.study.stimuli[:4:2]
-    drawing.store(session, reader, Part.PRACTICE, [drawing.Shown(image.id) for image in images])
+    session.add_all(
+        Presentation(
+            reader_id=reader.id,
+            part=Part.PRACTICE,
+            sitting=1,
+            position=position,
+            stimulus_id=stimulus.id,
+            orientation=0,
+            token=new_token(),
+        )
+        for position, stimulus in enumerate(reader.study.stimuli[:4:2], start=1)
+    )
 
 
 def paired(is_left: Callable[[int], bool]) -> AbstractContextManager[object]:
