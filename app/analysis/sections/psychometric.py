@@ -1,5 +1,6 @@
 """`detection.psychometric`: from which epsilon readers see it, against what fools the network."""
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from functools import cache
@@ -15,8 +16,10 @@ from app.analysis.statistics.common import Estimate, Floats
 from app.analysis.statistics.psychometric import (
     Data,
     Fit,
+    Grid,
     Level,
     Threshold,
+    fine_grid,
     fit,
     prepare,
     threshold,
@@ -67,8 +70,12 @@ def of_group(key: Key, by_case: dict[str, list[Level]], options: Options) -> Jso
         return prepare(levels, guess_is_half=task == "choice")
 
     @cache
+    def over() -> Grid:
+        return fine_grid(prepared())
+
+    @cache
     def best() -> Threshold:
-        return threshold(prepared(), 1 - options.alpha)
+        return threshold(prepared(), over(), 1 - options.alpha)
 
     @cache
     def drawn() -> Floats:
@@ -85,7 +92,7 @@ def of_group(key: Key, by_case: dict[str, list[Level]], options: Options) -> Jso
         "attack": attack,
         "norm": norm,
         "levels": [level._asdict() | fooled(network, level.epsilon) for level in levels],
-        "fit": told(Fit, lambda: fit(prepared())),
+        "fit": told(Fit, lambda: fit(prepared(), over())),
         "threshold": told(Threshold, best, infinite=OPEN),
         "threshold_over_cases": told(Estimate, over_cases, infinite=OPEN),
         "network": about(network, options),
@@ -147,5 +154,11 @@ def perceptibility_margin(
     estimate: float, thresholds: Floats, values: Floats, options: Options
 ) -> Estimate:
     """How many times smaller an attack is than what readers see; both sides resampled."""
-    ratios = thresholds / medians(values, options)
-    return Estimate(estimate / float(np.median(values)), *percentiles(ratios, 1 - options.alpha))
+    median = float(np.median(values))
+    if math.isinf(median):
+        raise CannotSay("Fewer than half of the network's cases were fooled at all.")
+    with np.errstate(invalid="ignore"):  # infinite by infinite may be anything
+        ratios = thresholds / medians(values, options)
+    low, _ = percentiles(np.nan_to_num(ratios, nan=0.0, posinf=math.inf), 1 - options.alpha)
+    _, high = percentiles(np.nan_to_num(ratios, nan=math.inf, posinf=math.inf), 1 - options.alpha)
+    return Estimate(estimate / median, low, high)

@@ -103,7 +103,10 @@ def eliasziw(tables: Sequence[PairedTable]) -> ChiSquare:
     some = int(np.count_nonzero(discordant))
     if ratio == 0 or some < 2:
         raise CannotSay("The correlation within cases needs two cases with discordant pairs.")
-    correlation = 1 / (1 + (shares[1] + shares[2]) * (1 - ratio) / ratio)
+    inverse = 1 + (shares[1] + shares[2]) * (1 - ratio) / ratio
+    if inverse == 0:
+        raise CannotSay("The correlation within cases is infinite.")
+    correlation = 1 / inverse
     average = discordant.sum() / some
     spread = np.square(discordant - average).sum() - (cases - some) * average**2
     smaller = average - spread / (some * (some - 1) * average)

@@ -4,7 +4,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from scipy import optimize, stats
+from scipy import optimize, special, stats
 
 from app.analysis.statistics.common import CannotSay, Estimate
 from app.analysis.statistics.proportions import exact_interval
@@ -37,7 +37,7 @@ class SameDifferent(NamedTuple):
 
 
 def z(share: float) -> float:
-    return float(stats.norm.ppf(share))
+    return float(special.ndtri(share))
 
 
 def choice(right: int, n: int, confidence: float = 0.95) -> Choice:
@@ -60,7 +60,7 @@ def similarity_p(right: int, n: int, d_prime: float) -> float:
 
 def share_of(d_prime: float) -> float:
     """Right answers in two-alternative forced choice."""
-    return float(stats.norm.cdf(d_prime / ROOT_2))
+    return float(special.ndtr(d_prime / ROOT_2))
 
 
 def yes_no(hits: int, signals: int, false_alarms: int, noises: int) -> YesNo:
@@ -104,13 +104,13 @@ def same_different(hit: float, false_alarm: float) -> SameDifferent:
     def lack(d_prime: float) -> float:
         return said_different(d_prime, criterion) - hit
 
-    share = float(stats.norm.cdf((z(hit) - z(false_alarm)) / 2))
+    share = float(special.ndtr((z(hit) - z(false_alarm)) / 2))
     observed = 2 * z((1 + math.sqrt(2 * share - 1)) / 2)
     return SameDifferent(float(optimize.brentq(lack, 0.0, 40.0)), observed)
 
 
 def said_different(d_prime: float, criterion: float) -> float:
     """Comparing: the difference of two images with noise 1 each is outside +-criterion."""
-    above = stats.norm.cdf((d_prime - criterion) / ROOT_2)
-    below = stats.norm.cdf((-d_prime - criterion) / ROOT_2)
+    above = special.ndtr((d_prime - criterion) / ROOT_2)
+    below = special.ndtr((-d_prime - criterion) / ROOT_2)
     return float(above + below)

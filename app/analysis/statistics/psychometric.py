@@ -136,15 +136,15 @@ def guess_logits(data: Data, guesses: int) -> Floats:
     return found
 
 
-FINE, COARSE = (40, 7, 15), (14, 3, 7)
+FINE, COARSE = (24, 4, 11), (12, 2, 5)
 
 
-def fit(data: Data) -> Fit:
+def fine_grid(data: Data) -> Grid:
+    return grid(data, *FINE)
+
+
+def fit(data: Data, over: Grid) -> Fit:
     """The best of a grid, improved."""
-    return improved(data, grid(data, *FINE))
-
-
-def improved(data: Data, over: Grid) -> Fit:
     start = over.points[over.likelihoods(data.counted, data.n).argmax()]
     slopes = (math.log(SLOPES[0]), math.log(SLOPES[1]))
     limits = [data.range_of_logs, slopes, (0.0, LARGEST_LAPSE), (-12.0, 12.0)][: len(start)]
@@ -160,13 +160,12 @@ def loss(parameters: Floats, data: Data) -> float:
     return -float(np.sum(data.counted * np.log(p) + (data.n - data.counted) * np.log1p(-p)))
 
 
-def threshold(data: Data, confidence: float = 0.95) -> Threshold:
+def threshold(data: Data, over: Grid, confidence: float = 0.95) -> Threshold:
     """With limits where twice the log likelihood has fallen by a chi-square quantile.
 
     The answers are taken as independent; resampling cases does without that.
     """
-    over = grid(data, *FINE)
-    best = improved(data, over)
+    best = fit(data, over)
     profile = over.likelihoods(data.counted, data.n).max(axis=1)
     fallen = max(best.log_likelihood, float(profile.max())) - profile
     allowed = float(stats.chi2.ppf(confidence, 1)) / 2

@@ -18,6 +18,8 @@ from app.analysis.statistics.detection import (
 from app.analysis.statistics.psychometric import (
     Data,
     Level,
+    Threshold,
+    fine_grid,
     fit,
     prepare,
     threshold,
@@ -52,6 +54,11 @@ def test_more_false_alarms_than_hits_is_no_sensitivity() -> None:
     assert same_different(0.2, 0.3) == (0.0, 0.0)
 
 
+def threshold_of(levels: list[Level]) -> Threshold:
+    data = prepare(levels, guess_is_half=True)
+    return threshold(data, fine_grid(data))
+
+
 def levels_of_choice(at: float, slope: float, n: int, rng: np.random.Generator) -> list[Level]:
     return [
         Level(each, int(rng.binomial(n, share_of((each / at) ** slope))), n) for each in EPSILONS
@@ -61,12 +68,13 @@ def levels_of_choice(at: float, slope: float, n: int, rng: np.random.Generator) 
 def test_the_threshold_of_exact_shares_is_found() -> None:
     levels = [Level(e, round(10_000 * share_of((e / 5) ** 1.5)), 10_000) for e in EPSILONS]
     data = prepare(levels, guess_is_half=True)
-    found = fit(data)
+    over = fine_grid(data)
+    found = fit(data, over)
 
     assert found.threshold == pytest.approx(5, rel=0.01)
     assert found.slope == pytest.approx(1.5, rel=0.02)
     assert found.guess == 0.5
-    low, high = threshold(data)[1:]
+    low, high = threshold(data, over)[1:]
     assert low < 5 < high
     assert high / low < 1.1
 
@@ -77,7 +85,8 @@ def test_the_threshold_of_same_different_is_found_with_its_guess_rate() -> None:
         Level(e, round(20_000 * said_different((e / 5) ** 1.2, criterion)), 20_000)
         for e in EPSILONS
     ]
-    found = fit(prepare(levels, guess_is_half=False))
+    data = prepare(levels, guess_is_half=False)
+    found = fit(data, fine_grid(data))
 
     assert found.threshold == pytest.approx(5, rel=0.02)
     assert found.guess == pytest.approx(said_different(0, criterion), abs=0.01)
@@ -87,14 +96,14 @@ def test_limits_of_the_threshold_hold_about_as_often_as_they_say() -> None:
     rng = np.random.default_rng(11)
     covered = []
     for _ in range(30):
-        low, high = threshold(prepare(levels_of_choice(5, 1.5, 60, rng), guess_is_half=True))[1:]
+        low, high = threshold_of(levels_of_choice(5, 1.5, 60, rng))[1:]
         covered.append(low <= 5 <= high)
 
     assert np.mean(covered) > 0.8
 
 
 def test_who_sees_nothing_has_only_a_lower_limit() -> None:
-    found = threshold(prepare([Level(e, 30, 60) for e in EPSILONS], guess_is_half=True))
+    found = threshold_of([Level(e, 30, 60) for e in EPSILONS])
 
     assert math.isinf(found.estimate)
     assert math.isinf(found.high)
@@ -102,7 +111,7 @@ def test_who_sees_nothing_has_only_a_lower_limit() -> None:
 
 
 def test_who_sees_everything_has_only_an_upper_limit() -> None:
-    found = threshold(prepare([Level(e, 60, 60) for e in EPSILONS], guess_is_half=True))
+    found = threshold_of([Level(e, 60, 60) for e in EPSILONS])
 
     assert (found.estimate, found.low) == (0.0, 0.0)
     assert 0 < found.high < 4
@@ -111,7 +120,7 @@ def test_who_sees_everything_has_only_an_upper_limit() -> None:
 def test_resamples_of_the_same_counts_give_the_same_threshold() -> None:
     levels = levels_of_choice(5, 1.5, 400, np.random.default_rng(12))
     data = prepare(levels, guess_is_half=True)
-    best = fit(data)
+    best = fit(data, fine_grid(data))
     three = np.array([3, 1, 2])[:, None]
     found = thresholds_of_resamples(data, three * data.counted, three * data.n)
 
