@@ -21,6 +21,7 @@ from typing import Any
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import click
+import numpy as np
 
 from app import ROOT
 from app.provenance import code
@@ -49,11 +50,18 @@ def note(text: str) -> None:
 
 
 def tissue(folder: Path) -> list[Any]:
-    """Generated patches, without and with tumour in turn, as the truths of `prepare` are."""
+    """Generated patches, without and with tumour in turn, as the truths of `prepare` are.
+
+    No value is so near to black or white that a perturbation would run over.
+    """
     write_phantom(folder, patches_per_fold=64, folds=1, size=128, seed=7)
     patches = load_patches(folder)
     of = {
-        truth: [patches.image(i) for i, label in enumerate(patches.labels) if label == truth]
+        truth: [
+            np.clip(patches.image(i), 8, 247)
+            for i, label in enumerate(patches.labels)
+            if label == truth
+        ]
         for truth in (0, 1)
     }
     return [image for pair in zip(of[0], of[1], strict=False) for image in pair]
