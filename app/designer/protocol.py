@@ -86,17 +86,19 @@ def orders_of(study: Study) -> dict[str, Any]:
 
 def commitments(study: Study, reader: FutureReader) -> dict[str, str]:
     orders = {Part.READING: reading_order(study, reader), Part.PAIRS: order_of_pairs(study, reader)}
+    keys = [keys_swapped(study.secret, reader.number)]
     return {
-        "keys": drawn(study.secret, f"commitment/keys/{keys_swapped(study.secret, reader.number)}"),
+        "keys": commitment(study, reader.label, "keys", [keys]),
         **{
-            part: commitment(study, part, rows_of(study, reader, part, shown))
+            part: commitment(study, reader.label, part, rows_of(study, reader, part, shown))
             for part, shown in orders.items()
         },
     }
 
 
-def commitment(study: Study, part: Part, rows: Iterable[list[Any]]) -> str:
-    return drawn(study.secret, f"commitment/{part}/{canonical({'order': list(rows)})}")
+def commitment(study: Study, label: str, what: str, rows: Iterable[list[Any]]) -> str:
+    promised = canonical({"reader": label, "what": what, "rows": list(rows)})
+    return drawn(study.secret, f"commitment/{promised}")
 
 
 def rows_of(

@@ -149,21 +149,24 @@ def problems_with(session: Session, study: Study) -> list[str]:
     amendments = amendments_of(session, study)
     texts = [study.protocol, *(each.protocol for each in amendments)]
     hashes = [study.protocol_hash, *(each.protocol_hash for each in amendments)]
-    first, last = planned(json.loads(texts[0])), planned(json.loads(texts[-1]))
-    said = {**first, **{part: last[part] for part in AMENDED_PARTS}}
-    found = planned(json.loads(canonical(protocol_of(study))))
+    if rewritten := [
+        f"Version {number} of the protocol is not the text that was hashed."
+        for number, (text, said) in enumerate(zip(texts, hashes, strict=True), start=1)
+        if digest_of(text) != said
+    ]:
+        return rewritten
+    versions = [json.loads(text) for text in texts]
+    last = {part: versions[-1][part] for part in AMENDED_PARTS}
+    found = json.loads(canonical(protocol_of(study)))
     return [
         *(
-            f"Version {number} of the protocol is not the text that was hashed."
-            for number, (text, said) in enumerate(zip(texts, hashes, strict=True), start=1)
-            if digest_of(text) != said
-        ),
-        *(
             f"Version {number} does not amend the version before it."
-            for number, (before, text) in enumerate(zip(hashes, texts[1:], strict=False), start=2)
-            if json.loads(text).get("amends") != before
+            for number, (before, version) in enumerate(
+                zip(hashes, versions[1:], strict=False), start=2
+            )
+            if version.get("amends") != before
         ),
-        *differences(said, found),
+        *differences(planned({**versions[0], **last}), planned(found)),
         *orders_that_differ(session, study),
     ]
 
@@ -177,7 +180,7 @@ def orders_that_differ(session: Session, study: Study) -> list[str]:
         if reader.label in said
         for part in (Part.READING, Part.PAIRS)
         if (rows := rows_stored(session, reader, part))
-        and commitment(study, part, rows) != said[reader.label][part]
+        and commitment(study, reader.label, part, rows) != said[reader.label][part]
     ]
 
 
