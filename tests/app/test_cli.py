@@ -1,5 +1,6 @@
 """The `plainsight` command: examples that help, errors in one sentence, and the whole chain."""
 
+import hashlib
 import io
 import json
 import os
@@ -7,12 +8,13 @@ import re
 import shlex
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -207,6 +209,29 @@ def test_a_person_is_told_the_same_in_words(equipped: Callable[..., Said]) -> No
     assert "ready" not in equipped("study", "list").out
     assert re.search(r"Reader link: http://\S+/r/[0-9a-f]{32}", equipped("study", "invite", 1).out)
     assert "0 of 1 readers finished  Linf 2" in equipped("study", "list").out
+
+
+def test_a_study_is_started_once_and_its_protocol_can_be_checked(
+    equipped: Callable[..., Said], home: Path, tmp_path: Path
+) -> None:
+    equipped("study", "protocol", 1, "--out", tmp_path / "early.json").assert_refused(
+        "plainsight study start"
+    )
+    started = equipped("study", "start", 1, "--scan-reason", "Made for a test.", "--json").object
+    equipped("study", "start", 1).assert_refused("A study that is ready cannot be used to start it")
+    out = tmp_path / "protocol.json"
+    said = equipped("study", "protocol", 1, "--out", out, "--json").object
+    assert said["protocol_hashes"] == [started["protocol_hash"]]
+    assert hashlib.sha256(out.read_bytes()).hexdigest() == started["protocol_hash"]
+    assert equipped("study", "invite", 1).code == 0
+    equipped("study", "protocol", 1, "--out", out).assert_refused("choose a new file")
+    with closing(sqlite3.connect(home / "plainsight.db")) as connection:
+        connection.execute("UPDATE study SET margin_tp = 0.3")
+        connection.commit()
+    equipped("study", "protocol", 1, "--out", tmp_path / "later.json").assert_refused(
+        "The study is not what its protocol says.",
+        "plan.margin_tp is 0.3; the protocol says 0.1.",
+    )
 
 
 @contextmanager
