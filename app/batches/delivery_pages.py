@@ -2,11 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from app.batches.deliveries import MIB, UNDERWAY
 from app.batches.details import USUAL_CRITERION
 from app.storage.models import Delivery
 from app.vocabulary import DeliveryState
+from app.web.listing import Columns, Listing, listed
 
 HALF = 50
 
@@ -42,6 +47,7 @@ class DeliveryPage:
 class DeliveryLine:
     token: str
     name: str
+    begun_at: datetime
     words: str
     is_wrong: bool
 
@@ -84,9 +90,36 @@ def delivery_page(delivery: Delivery) -> DeliveryPage:
     )
 
 
+DELIVERY_COLUMNS: Columns = {
+    "begun": Delivery.created_at,
+    "name": Delivery.name,
+    "number": Delivery.id,
+}
+LATEST_FIRST = "-begun"
+
+
+@dataclass(frozen=True)
+class DeliveriesPage:
+    deliveries: Sequence[DeliveryLine]
+    listing: Listing
+    title: str = "Deliveries"
+
+
+def deliveries_page(session: Session, researcher_id: int, page: int, sort: str) -> DeliveriesPage:
+    query = select(Delivery).where(Delivery.researcher_id == researcher_id)
+    found, listing = listed(session, query, DELIVERY_COLUMNS, "/deliveries", page, sort)
+    return DeliveriesPage(delivery_lines(found), listing)
+
+
 def delivery_lines(deliveries: Sequence[Delivery]) -> list[DeliveryLine]:
     return [
-        DeliveryLine(each.token, each.name, in_words(each), each.state is DeliveryState.FAILED)
+        DeliveryLine(
+            each.token,
+            each.name,
+            each.created_at,
+            in_words(each),
+            each.state is DeliveryState.FAILED,
+        )
         for each in deliveries
     ]
 

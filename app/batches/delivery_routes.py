@@ -17,13 +17,20 @@ from app.batches.deliveries import (
     receive,
 )
 from app.batches.delivery_folder import DeliveryFolder
-from app.batches.delivery_pages import NewBatchPage, delivery_page, progress_of
+from app.batches.delivery_pages import (
+    LATEST_FIRST,
+    NewBatchPage,
+    deliveries_page,
+    delivery_page,
+    progress_of,
+)
 from app.errors import Invalid, TooLarge
 from app.settings import MIB
 from app.storage.session import DatabaseDep, ReadingDep, WritingDep
 from app.vocabulary import DeliveryKind, DeliveryState
 from app.web.fields import WITHOUT_ZERO_BYTE
 from app.web.identity import ResearcherDep, now
+from app.web.listing import PageNumber, SortedBy
 from app.web.security import PIECE_BYTES
 from app.web.templating import render
 
@@ -91,6 +98,17 @@ def deliver_by_form(request: Request, form: FormDep, database: DatabaseDep) -> R
 
 def what_form_says(texts: dict[str, str], name: str, total_bytes: int) -> Announced:
     return announced(name, texts.get("kind", DeliveryKind.BATCH.value), total_bytes, texts)
+
+
+@router.get("/deliveries")
+def deliveries(
+    researcher: ResearcherDep,
+    session: ReadingDep,
+    page: PageNumber = 1,
+    sort: SortedBy = LATEST_FIRST,
+) -> Response:
+    shown = deliveries_page(session, researcher.id, page, sort)
+    return render("researcher/deliveries.html", shown)
 
 
 @router.post("/deliveries")

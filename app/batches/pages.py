@@ -3,18 +3,21 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import func, select
-from sqlalchemy.orm import QueryableAttribute, Session
+from sqlalchemy.orm import Session
 
+from app.batches.deliveries import list_unfinished
 from app.batches.delivery_pages import DeliveryLine, delivery_lines
 from app.batches.scan_view import ScanView, scan_of
+from app.researchers.rights import batches_of
 from app.storage.images import ImageStore
-from app.storage.models import Batch, Case, Delivery, Stimulus
+from app.storage.models import Batch, Case, Researcher, Stimulus
+from app.web.listing import Columns, Listing, listed
 
 PAIRS_A_PAGE = 25
+DELIVERIES_SHOWN = 5
 MISSING = "A stored image is missing: restore the folder of images from the backup."
 NO_SUCCESS = (
     "The attack did not succeed: no study shows this pair. Attack the case with a larger budget "
@@ -33,10 +36,12 @@ class BatchLine:
 
 @dataclass(frozen=True)
 class BatchesPage:
-    """`deliveries` are those that are no batch yet."""
+    """`deliveries` are the newest of those that are no batch yet, of `underway` in all."""
 
     batches: Sequence[BatchLine]
+    listing: Listing
     deliveries: Sequence[DeliveryLine]
+    underway: int
     title: str = "Batches"
 
 
@@ -90,45 +95,53 @@ class BatchPage:
     conditions: Sequence[ConditionLine]
     scan: ScanView
     pairs: Sequence[PairLine]
-    total: int
-    page: int
-    pages: int
-    sort: str
+    listing: Listing
 
 
-class Sort(StrEnum):
-    """What the pairs of a batch are sorted by."""
-
-    CASE = "case"
-    LINF = "linf"
-    L0 = "l0"
-    L1 = "l1"
-    L2 = "l2"
-    SSIM = "ssim"
-
-
-COLUMNS: dict[Sort, QueryableAttribute[Any]] = {
-    Sort.CASE: Case.id,
-    Sort.LINF: Stimulus.linf,
-    Sort.L0: Stimulus.l0_fraction,
-    Sort.L1: Stimulus.l1_mad,
-    Sort.L2: Stimulus.l2_rmsd,
-    Sort.SSIM: Stimulus.ssim,
+BATCH_COLUMNS: Columns = {"name": Batch.name, "imported": Batch.imported_at, "number": Batch.id}
+NEWEST_FIRST = "-imported"
+PAIR_COLUMNS: Columns = {
+    "case": Stimulus.case_id,
+    "linf": Stimulus.linf,
+    "l0": Stimulus.l0_fraction,
+    "l1": Stimulus.l1_mad,
+    "l2": Stimulus.l2_rmsd,
+    "ssim": Stimulus.ssim,
+    "number": Stimulus.id,
 }
 
 
-def batches_page(batches: Sequence[Batch], deliveries: Sequence[Delivery]) -> BatchesPage:
-    lines = [
-        BatchLine(
-            batch.id,
-            batch.name,
-            len(batch.cases),
-            batch.imported_at,
-            batch.network["metrics"].get("auc"),
-        )
-        for batch in batches
-    ]
-    return BatchesPage(lines, delivery_lines(deliveries))
+def batches_page(
+    session: Session, researcher: Researcher, page: int = 1, sort: str = NEWEST_FIRST
+) -> BatchesPage:
+    query = select(Batch).where(batches_of(researcher))
+    batches, listing = listed(session, query, BATCH_COLUMNS, "/batches", page, sort)
+    cases = cases_of(session, [batch.id for batch in batches])
+    deliveries = list_unfinished(session, researcher.id)
+    return BatchesPage(
+        [
+            BatchLine(
+                batch.id,
+                batch.name,
+                cases[batch.id],
+                batch.imported_at,
+                batch.network["metrics"].get("auc"),
+            )
+            for batch in batches
+        ],
+        listing,
+        delivery_lines(deliveries[:DELIVERIES_SHOWN]),
+        len(deliveries),
+    )
+
+
+def cases_of(session: Session, batches: Sequence[int]) -> dict[int, int]:
+    counted = session.execute(
+        select(Case.batch_id, func.count())
+        .where(Case.batch_id.in_(batches))
+        .group_by(Case.batch_id)
+    )
+    return dict(counted.all())
 
 
 def image_cell(batch: Batch, stimulus: Stimulus) -> ImageCell:
@@ -175,20 +188,15 @@ def network_in_words(network: Mapping[str, Any]) -> str:
 
 
 def batch_page(
-    session: Session, store: ImageStore, batch: Batch, page: int = 1, sort: Sort = Sort.CASE
+    session: Session, store: ImageStore, batch: Batch, page: int = 1, sort: str = ""
 ) -> BatchPage:
     pairs = (
         select(Stimulus)
         .join(Case)
         .where(Case.batch_id == batch.id, Stimulus.condition_id.is_not(None))
     )
-    total = session.scalar(select(func.count()).select_from(pairs.subquery())) or 0
-    pages = max(1, -(-total // PAIRS_A_PAGE))
-    page = min(page, pages)
-    shown = session.scalars(
-        pairs.order_by(COLUMNS[sort], Case.id, Stimulus.condition_id)
-        .limit(PAIRS_A_PAGE)
-        .offset((page - 1) * PAIRS_A_PAGE)
+    shown, listing = listed(
+        session, pairs, PAIR_COLUMNS, f"/batches/{batch.id}", page, sort, per_page=PAIRS_A_PAGE
     )
     return BatchPage(
         title=batch.name,
@@ -203,8 +211,5 @@ def batch_page(
         ],
         scan=scan_of(batch),
         pairs=[pair_line(batch, store, stimulus) for stimulus in shown],
-        total=total,
-        page=page,
-        pages=pages,
-        sort=sort.value,
+        listing=listing,
     )

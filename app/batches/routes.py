@@ -1,31 +1,31 @@
 """Look at what batches hold."""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from app.batches.deliveries import list_unfinished
-from app.batches.pages import Sort, batch_page, batches_page
+from app.batches.pages import NEWEST_FIRST, batch_page, batches_page
 from app.batches.service import (
     difference_image,
     find_batch,
-    list_batches,
     stimulus_image,
 )
 from app.storage.session import ReadingDep
-from app.web.fields import LARGEST, RowNumber
+from app.web.fields import RowNumber
 from app.web.identity import ResearcherDep
+from app.web.listing import PageNumber, SortedBy
 from app.web.templating import render
 
 router = APIRouter()
-PageNumber = Annotated[int, Query(ge=1, le=LARGEST)]
 
 
 @router.get("/batches")
-def batches(researcher: ResearcherDep, session: ReadingDep) -> Response:
-    page = batches_page(list_batches(session, researcher), list_unfinished(session, researcher.id))
-    return render("researcher/batches.html", page)
+def batches(
+    researcher: ResearcherDep,
+    session: ReadingDep,
+    page: PageNumber = 1,
+    sort: SortedBy = NEWEST_FIRST,
+) -> Response:
+    return render("researcher/batches.html", batches_page(session, researcher, page, sort))
 
 
 @router.get("/batches/{batch_id}")
@@ -35,7 +35,7 @@ def batch(
     researcher: ResearcherDep,
     session: ReadingDep,
     page: PageNumber = 1,
-    sort: Sort = Sort.CASE,
+    sort: SortedBy = "",
 ) -> Response:
     found = find_batch(session, batch_id, researcher)
     shown = batch_page(session, request.app.state.images, found, page, sort)

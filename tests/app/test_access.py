@@ -105,6 +105,7 @@ TABLE = [
     Row("GET /batches", researchers(200)),
     Row("POST /batches", researchers(422)),
     Row("GET /batches/new", researchers(200)),
+    Row("GET /deliveries", researchers(200)),
     Row("POST /deliveries", researchers(422)),
     Row("GET /studies", researchers(200)),
     Row("GET /studies/new", researchers(200)),

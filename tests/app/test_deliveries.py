@@ -541,3 +541,18 @@ def test_batches_brought_by_command_and_by_browser_are_the_same(
         assert [len(case.stimuli) for case in first.cases] == [2, 2]
         assert session.scalars(select(Delivery.kind)).one() is DeliveryKind.BATCH
         assert session.scalars(select(Delivery.state)).one() is DeliveryState.DONE
+
+
+def test_all_deliveries_are_listed_page_by_page(desk: TestClient, database: Database) -> None:
+    assert "Nothing was delivered yet" in desk.get("/deliveries").text
+    for number in range(52):
+        announce(desk, b"12345", file_name=f"file-{number:02}.zip")
+    newest = desk.get("/deliveries").text
+    assert "file-51.zip" in newest
+    assert "file-01.zip" not in newest
+    assert "file-01.zip" in desk.get("/deliveries", params={"page": 2}).text
+    assert "file-01.zip" in desk.get("/deliveries", params={"sort": "name"}).text
+    batches = desk.get("/batches").text
+    assert batches.count('<th scope="row">') == 5
+    assert "52 of them without a batch" in batches
+    assert count(database, Delivery) == 52
