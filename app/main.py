@@ -8,6 +8,7 @@ from fastapi.middleware.gzip import GZipMiddleware
 from fastapi.staticfiles import StaticFiles
 
 from app import ROOT
+from app.analysis import results_routes as results
 from app.analysis import routes as analysis
 from app.batches import api, delivery_routes
 from app.batches import routes as batches
@@ -70,6 +71,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         reading,
         room,
         responses,
+        results,
         analysis,
         health,
     ):

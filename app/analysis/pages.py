@@ -1,11 +1,19 @@
-"""What the results page shows."""
+"""What the results page and the report show."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from app.analysis.domain import Share, Table
-from app.analysis.statistics import Difference
-from app.storage.models import Condition, Study
+from markupsafe import Markup
+
+from app.analysis.blocks import Block, Grid, blocks_of
+from app.analysis.charts import Chart
+from app.analysis.drawing import svg
+from app.analysis.figures import charts_of, confidence
+from app.analysis.flipped import Flips
+from app.analysis.sections.told import Json
+from app.analysis.sentences import Facts, Verdict, paragraph, primary, secondary
+from app.analysis.wording import budget, percent, points
+from app.storage.models import Study
 
 CAPTIONS = {1: "True positives", 0: "False positives"}
 
@@ -25,78 +33,160 @@ class LineView:
 class TableView:
     caption: str
     budget: str
+    confidence: str
     lines: Sequence[LineView]
     overall: str
 
 
 @dataclass(frozen=True)
+class ChartView:
+    """`drawing` is SVG; `table` has the same numbers."""
+
+    name: str
+    title: str
+    description: str
+    drawing: Markup
+    table: Grid
+
+
+@dataclass(frozen=True)
+class BlockView:
+    name: str
+    title: str
+    sentences: Sequence[str]
+    charts: Sequence[ChartView]
+    grids: Sequence[Grid]
+
+
+@dataclass(frozen=True)
 class ResultsPage:
+    """Without answers there is nothing but the files."""
+
     title: str
     study_id: int
     study: str
     is_demo: bool
     is_final: bool
+    has_answers: bool
     tables: Sequence[TableView]
+    primary: Sequence[Verdict]
+    secondary: Sequence[Verdict]
+    blocks: Sequence[BlockView]
+    flips: Flips
+    paragraph: str
 
 
-def percent(value: float) -> str:
-    return f"{100 * value:.0f} %"
+def share_text(share: Json) -> str:
+    return f"{share['tumour']} of {share['n']}"
 
 
-def share_text(share: Share) -> str:
-    return f"{share.tumour} of {share.n}"
-
-
-def interval_text(share: Share) -> str:
-    if share.interval is None:
+def interval_text(share: Json) -> str:
+    wilson = share["wilson"]
+    if wilson["low"] is None:
         return "no answers yet"
-    return f"{percent(share.interval.low)} to {percent(share.interval.high)}"
+    return f"{percent(wilson['low'], 0)} to {percent(wilson['high'], 0)}"
 
 
-def difference_text(difference: Difference | None) -> str:
-    """In percentage points, original minus perturbed."""
-    if difference is None:
+def difference_text(found: Json, truth: int) -> str:
+    """In percentage points, original minus perturbed, of what was called tumour: where there is
+    none, that is the difference in right answers the other way round."""
+    if found["estimate"] is None:
         return "no pairs yet"
-    estimate, low, high = (points(value) for value in difference)
+    ends = [found["estimate"], found["low"], found["high"]]
+    if not truth:
+        ends = [-ends[0], -ends[2], -ends[1]]
+    estimate, low, high = (points(value, 0) for value in ends)
     return f"{estimate} ({low} to {high})"
 
 
-def points(share: float) -> str:
-    """With its sign, the minus as long as the plus; no sign for nothing."""
-    rounded = round(100 * share)
-    return f"{rounded:+d}".replace("-", "\N{MINUS SIGN}") if rounded else "0"
+def table_views(found: Json) -> list[TableView]:
+    """One a condition and truth: true positives first, then false positives if any."""
+    budgets = {each["condition"]: budget(each) for each in found["study"]["conditions"]}
+    return [
+        TableView(
+            caption=CAPTIONS[each["truth"]],
+            budget=budgets[each["condition"]],
+            confidence=confidence(found),
+            lines=table_lines(found, each),
+            overall=difference_text(each["pooled"]["interval_95"], each["truth"]),
+        )
+        for each in found["tp_difference"]
+    ]
 
 
-def table_view(table: Table, condition: Condition) -> TableView:
-    epsilon = f", epsilon {condition.epsilon}" if condition.epsilon else ""
-    return TableView(
-        caption=CAPTIONS[table.truth],
-        budget=f"{condition.attack}, norm {condition.norm}{epsilon}",
-        lines=[
-            LineView(
-                line.reader,
-                f"Set {line.set_number}",
-                share_text(line.original),
-                interval_text(line.original),
-                share_text(line.perturbed),
-                interval_text(line.perturbed),
-                difference_text(line.difference),
-            )
-            for line in table.lines
-        ],
-        overall=difference_text(table.overall),
+def table_lines(found: Json, measured: Json) -> list[LineView]:
+    differences = {(each["reader"], each["set"]): each["tango_95"] for each in measured["lines"]}
+    return [
+        LineView(
+            line["reader"],
+            f"Set {line['set']}",
+            share_text(line["original"]),
+            interval_text(line["original"]),
+            share_text(line["perturbed"]),
+            interval_text(line["perturbed"]),
+            difference_text(differences[line["reader"], line["set"]], line["truth"]),
+        )
+        for line in found["table"]["lines"]
+        if all(line[name] == measured[name] for name in ("condition", "truth"))
+    ]
+
+
+def chart_view(chart: Chart) -> ChartView:
+    drawing = svg(chart.drawing, chart.name, chart.title, chart.description)
+    rows = [[cell(value) for value in row] for row in chart.rows]
+    header = [name.replace("_", " ") for name in chart.header]
+    return ChartView(
+        chart.name,
+        chart.title,
+        chart.description,
+        Markup(drawing),  # noqa: S704 (made of escaped words)
+        Grid(f"The numbers of: {chart.title}", header, rows),
     )
 
 
-def results_page(
-    study: Study, tables: Sequence[Table], conditions: Sequence[Condition]
-) -> ResultsPage:
-    by_name = {condition.name: condition for condition in conditions}
+def cell(value: object) -> str:
+    match value:
+        case None:
+            return ""
+        case float():
+            return f"{value:.4g}"
+        case _:
+            return str(value)
+
+
+def block_view(block: Block) -> BlockView:
+    charts = [chart_view(chart) for chart in block.charts]
+    return BlockView(block.name, block.title, block.sentences, charts, block.grids)
+
+
+def facts_of(study: Study) -> Facts:
+    return Facts(
+        estimand=study.estimand,
+        question=study.question,
+        criterion=study.criterion,
+        minimum_gap=study.minimum_gap,
+        waves=study.waves,
+        washout_days=study.washout_days,
+        masking=study.masking,
+        confidence=study.confidence,
+        protocol_hash=study.protocol_hash,
+        is_demo=study.is_demo,
+    )
+
+
+def results_page(study: Study, found: Json, flips: Flips) -> ResultsPage:
+    missing = found["missing"]
     return ResultsPage(
         title=f"Results: {study.internal_title}",
         study_id=study.id,
         study=study.internal_title,
         is_demo=study.is_demo,
         is_final=study.unblinded_at is not None,
-        tables=[table_view(table, by_name[table.condition]) for table in tables],
+        has_answers=missing["not_answered"] < missing["presentations"],
+        tables=table_views(found),
+        primary=primary(found, study.estimand),
+        secondary=secondary(found, study.estimand),
+        blocks=[block_view(block) for block in blocks_of(found, charts_of(found))],
+        flips=flips,
+        paragraph=paragraph(found, facts_of(study)),
     )

@@ -1,4 +1,4 @@
-"""Results and files, once the key is open."""
+"""The files of an export, once the key is open."""
 
 import io
 import zipfile
@@ -7,23 +7,13 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from app.analysis.export import export_files, presentations_csv
-from app.analysis.pages import results_page
-from app.analysis.service import tables
 from app.researchers.domain import Right
 from app.storage.session import ReadingDep
-from app.studies.service import conditions_of, find_study
+from app.studies.service import find_study
 from app.web.fields import RowNumber
 from app.web.identity import ResearcherDep, now
-from app.web.templating import render
 
 router = APIRouter()
-
-
-@router.get("/studies/{study_id}/results")
-def results(study_id: RowNumber, researcher: ResearcherDep, session: ReadingDep) -> Response:
-    study = find_study(session, study_id, researcher, Right.VIEW)
-    page = results_page(study, tables(session, study), conditions_of(session, study))
-    return render("researcher/results.html", page)
 
 
 @router.get("/studies/{study_id}/presentations.csv")

@@ -23,18 +23,29 @@ READERS, STUDY = "readers.csv", "study.json"
 ORIGINAL = "original"
 MOST_PROBLEMS = 20
 T = TypeVar("T")
+Load = Callable[[str], bytes | None]
 
 
 def read_export(folder: Path) -> Tidy:
     """Invalid, with every problem and its place, if the files are not as an export writes them."""
-    problems: list[str] = []
-    files: list[InputFile] = []
-    read = Reading(folder, problems, files)
+
+    def load(file: str) -> bytes | None:
+        path = folder / file
+        return path.read_bytes() if path.is_file() else None
+
     if not (folder / PRESENTATIONS).is_file():
         raise Invalid(
             f"{folder / PRESENTATIONS} is not there: name the folder that "
             "`plainsight study export STUDY --out DIR` wrote."
         )
+    return read_tables(folder, load)
+
+
+def read_tables(source: object, load: Load) -> Tidy:
+    """`read_export` of files that `load` has the bytes of; None of those that there are not."""
+    problems: list[str] = []
+    files: list[InputFile] = []
+    read = Reading(load, problems, files)
     shown = read.table(PRESENTATIONS, shown_of, SHOWN_COLUMNS) or []
     pairs = read.table(DETECTIONS, pair_of, PAIR_COLUMNS)
     impressions = read.table(READERS, impressions_of, ("reader_id",))
@@ -43,17 +54,18 @@ def read_export(folder: Path) -> Tidy:
     problems += contradictions(shown)
     if problems:
         raise Invalid(
-            f"{folder} cannot be analysed: {len(problems)} problem(s) in its files.",
+            f"{source} cannot be analysed: {len(problems)} problem(s) in its files.",
             problems=tuple(problems[:MOST_PROBLEMS]),
         )
     return Tidy(shown, pairs or (), impressions, attacks, plan, files)
 
 
 class Reading:
-    """Reads files of one folder, and keeps their digests and what is wrong with them."""
+    """Reads the files of one export, and keeps their digests and what is wrong with them."""
 
-    def __init__(self, folder: Path, problems: list[str], files: list[InputFile]):
-        self._folder, self._problems, self._files = folder, problems, files
+    def __init__(self, load: Load, problems: list[str], files: list[InputFile]):
+        self._load, self._problems, self._files = load, problems, files
+        self._digests: dict[str, str] = {}
 
     def table(self, file: str, make: Callable[[Line], T], columns: Sequence[str]) -> list[T] | None:
         """None if there is no such file."""
@@ -87,18 +99,18 @@ class Reading:
         return {attack.condition: attack for attack in found}, plan
 
     def _text(self, file: str) -> str | None:
-        path = self._folder / file
-        if not path.is_file():
+        content = self._load(file)
+        if content is None:
             return None
+        self._digests[file] = hashlib.sha256(content).hexdigest()
         try:
-            return path.read_bytes().decode("utf-8-sig")
+            return content.decode("utf-8-sig")
         except UnicodeDecodeError as error:
             self._problems.append(f"{file}: byte {error.start} is not UTF-8; save it as UTF-8.")
             return None
 
     def _keep(self, file: str, rows: int) -> None:
-        content = (self._folder / file).read_bytes()
-        self._files.append(InputFile(file, hashlib.sha256(content).hexdigest(), rows))
+        self._files.append(InputFile(file, self._digests[file], rows))
 
 
 SHOWN_COLUMNS = (

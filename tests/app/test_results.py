@@ -197,9 +197,9 @@ def words(html: str) -> str:
 
 
 def table_lines(html: str) -> dict[str, list[str]]:
-    """Of each table, by its caption: "R01 Set 1 4 of 4 3 of 4", and its last line."""
+    """Of each table of the paper, by its caption: "R01 Set 1 4 of 4 3 of 4", and its last line."""
     found = {}
-    for table in re.findall(r"<table.*?</table>", html, re.DOTALL):
+    for table in re.findall(r'<table class="figures paper".*?</table>', html, re.DOTALL):
         caption = words(re.findall(r"<caption>(.*?)</caption>", table, re.DOTALL)[0])
         lines = [words(line) for line in re.findall(r"<tr>(.*?)</tr>", table, re.DOTALL)][1:]
         found[caption.split(";")[0]] = lines
