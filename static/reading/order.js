@@ -3,6 +3,7 @@
 
 import { Presentation } from "./presentation.js";
 import { Closed } from "./server.js";
+import { imageFirst } from "./waiting.js";
 
 const DECODED_AHEAD = 2;
 const FETCHED_AT_ONCE = 3;
@@ -77,7 +78,7 @@ export class Order {
     const { token, attempt } = this.present;
     this.#undoable = this.#rule === "none" ? null : { token, attempt };
     this.#moveTo(this.#place + 1);
-    this.#prepare();
+    imageFirst().then(() => this.#prepare());
   }
 
   /**

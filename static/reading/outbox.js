@@ -1,6 +1,7 @@
 // Keeps what the reader did until the server has it, and sends it strictly in its order.
 
 import { Closed, keepTrying, Refusal } from "./server.js";
+import { imageFirst } from "./waiting.js";
 
 /** Emits "acknowledged" whenever the server has one more item. */
 export class Outbox extends EventTarget {
@@ -68,6 +69,7 @@ export class Outbox extends EventTarget {
   async #sendAll() {
     this.#isSending = true;
     try {
+      await imageFirst();
       while (!this.isEmpty) await this.#sendFirst();
     } finally {
       this.#isSending = false;
