@@ -220,7 +220,7 @@ def test_two_folders_become_a_batch(desk: Page, folders: tuple[Path, Path]) -> N
     desk.get_by_role("button", name="Deliver").click()
     imported(desk)
     expect(desk.get_by_role("heading", name="From folders")).to_be_visible()
-    for words in ("fgsm-linf-2", "SSIM", "not stated to not stated"):
+    for words in ("fgsm-linf-2", "SSIM", "not stated"):
         expect(desk.get_by_role("region", name="Table of pairs")).to_contain_text(words)
     finds_nothing(desk)
 
