@@ -71,7 +71,7 @@ def of_group(key: Key, by_case: dict[str, list[Level]], options: Options) -> Jso
 
     @cache
     def over() -> Grid:
-        return fine_grid(prepared())
+        return fine_grid(prepared(), 1 - options.alpha)
 
     @cache
     def best() -> Threshold:

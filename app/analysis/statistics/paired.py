@@ -132,7 +132,9 @@ def bonett_price_difference(table: PairedTable, confidence: float = 0.95) -> Dif
     p_10, p_01 = (table.b + 1) / n, (table.c + 1) / n
     centre = p_10 - p_01
     half = normal_quantile(confidence) * math.sqrt((p_10 + p_01 - centre**2) / n)
-    return Difference((table.b - table.c) / table.n, centre - half, centre + half)
+    return Difference(
+        (table.b - table.c) / table.n, max(-1.0, centre - half), min(1.0, centre + half)
+    )
 
 
 def mcnemar(table: PairedTable) -> McNemar:

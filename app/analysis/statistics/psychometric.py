@@ -105,42 +105,62 @@ class Grid:
 
     def likelihoods(self, counted: Floats, n: Floats) -> Floats:
         """[threshold, other parameters], of counts at the levels."""
-        found: Floats = (counted @ self.right + (n - counted) @ self.wrong).reshape(
-            len(self.logs), -1
-        )
+        found = counted @ self.right + (n - counted) @ self.wrong
+        return np.asarray(found.reshape(len(self.logs), -1), dtype=np.float64)
+
+
+Ranges = list[tuple[float, float]]
+FINE, COARSE = (160, 20, 4, 9), (120, 10, 2, 5)
+"""How many thresholds, slopes, lapses and guess rates a grid has."""
+
+
+def whole(data: Data) -> Ranges:
+    """Of the logarithms of threshold and slope, of the lapse, and of the logit of the guess rate:
+    four standard errors around the share at epsilon 0."""
+    found = [data.range_of_logs, (math.log(SLOPES[0]), math.log(SLOPES[1])), (0.0, LARGEST_LAPSE)]
+    if data.guess_is_half:
         return found
-
-
-def grid(data: Data, slopes: int, lapses: int, guesses: int) -> Grid:
-    """Thresholds 2 % apart, and so many of the other parameters."""
-    low, high = data.range_of_logs
-    logs = np.linspace(low, high, math.ceil((high - low) / 0.02) + 1)
-    rest = [
-        np.linspace(math.log(SLOPES[0]), math.log(SLOPES[1]), slopes),
-        np.linspace(0.0, LARGEST_LAPSE, lapses),
-    ]
-    if not data.guess_is_half:
-        rest.append(guess_logits(data, guesses))
-    points = np.stack(np.meshgrid(logs, *rest, indexing="ij"), axis=-1).reshape(-1, 1 + len(rest))
-    p = shares(points, data)
-    return Grid(logs, points, np.log(p).T, np.log1p(-p).T)
-
-
-def guess_logits(data: Data, guesses: int) -> Floats:
-    """Four standard errors around the share at epsilon 0."""
     at_zero = data.epsilons == 0
-    counted, n = data.counted[at_zero].sum() + 0.5, data.n[at_zero].sum() + 1
-    share = counted / n
+    n = float(data.n[at_zero].sum()) + 1
+    share = (float(data.counted[at_zero].sum()) + 0.5) / n
     reach = 4 / math.sqrt(n * share * (1 - share))
-    found: Floats = float(special.logit(share)) + np.linspace(-reach, reach, guesses)
-    return found
+    centre = float(special.logit(share))
+    return [*found, (centre - reach, centre + reach)]
 
 
-FINE, COARSE = (24, 4, 11), (12, 2, 5)
+def grid(data: Data, ranges: Ranges, sizes: Sequence[int]) -> Grid:
+    axes = [np.linspace(*ends, size) for ends, size in zip(ranges, sizes, strict=False)]
+    points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(axes))
+    p = shares(points, data)
+    return Grid(axes[0], points, np.log(p).T, np.log1p(-p).T)
 
 
-def fine_grid(data: Data) -> Grid:
-    return grid(data, *FINE)
+def zoomed(data: Data, sizes: Sequence[int], drop: float) -> Grid:
+    """Around all that is less than `drop` below the best likelihood, narrower three times."""
+    limits = whole(data)
+    ranges, over = limits, grid(data, limits, sizes)
+    for _ in range(3):
+        likelihoods = over.likelihoods(data.counted, data.n).ravel()
+        kept = over.points[likelihoods >= likelihoods.max() - drop]
+        ranges = [
+            narrower(kept[:, axis], limits[axis], (high - low) / (size - 1))
+            for axis, ((low, high), size) in enumerate(zip(ranges, sizes, strict=False))
+        ]
+        over = grid(data, ranges, sizes)
+    return over
+
+
+def narrower(kept: Floats, limits: tuple[float, float], step: float) -> tuple[float, float]:
+    """One step beyond what is kept, but within the limits."""
+    return max(limits[0], float(kept.min()) - step), min(limits[1], float(kept.max()) + step)
+
+
+def allowance(confidence: float) -> float:
+    return float(stats.chi2.ppf(confidence, 1)) / 2
+
+
+def fine_grid(data: Data, confidence: float = 0.95) -> Grid:
+    return zoomed(data, FINE, allowance(confidence) + 3)
 
 
 def fit(data: Data, over: Grid) -> Fit:
@@ -165,10 +185,8 @@ def threshold(data: Data, over: Grid, confidence: float = 0.95) -> Threshold:
 
     The answers are taken as independent; resampling cases does without that.
     """
-    best = fit(data, over)
     profile = over.likelihoods(data.counted, data.n).max(axis=1)
-    fallen = max(best.log_likelihood, float(profile.max())) - profile
-    allowed = float(stats.chi2.ppf(confidence, 1)) / 2
+    fallen, allowed = profile.max() - profile, allowance(confidence)
     within = np.flatnonzero(fallen <= allowed)
     first, last = int(within[0]), int(within[-1])
     low, high = 0.0, math.inf
@@ -176,7 +194,8 @@ def threshold(data: Data, over: Grid, confidence: float = 0.95) -> Threshold:
         low = math.exp(crossing(over.logs, fallen, first - 1, first, allowed))
     if last < len(over.logs) - 1:
         high = math.exp(crossing(over.logs, fallen, last + 1, last, allowed))
-    return Threshold(ended(best.threshold, fallen), low, high)
+    estimate = fit(data, over).threshold
+    return Threshold(ended(estimate, fallen, over.logs, data.range_of_logs), low, high)
 
 
 def crossing(logs: Floats, fallen: Floats, outside: int, inside: int, allowed: float) -> float:
@@ -185,19 +204,20 @@ def crossing(logs: Floats, fallen: Floats, outside: int, inside: int, allowed: f
     return float(logs[outside] + part * (logs[inside] - logs[outside]))
 
 
-def ended(estimate: float, fallen: Floats) -> float:
-    """0 or infinite where an end of the search is as good as the best."""
-    if fallen[0] < FLAT:
+def ended(estimate: float, fallen: Floats, logs: Floats, limits: tuple[float, float]) -> float:
+    """0 or infinite where an end of the whole search is as good as the best."""
+    if logs[0] <= limits[0] and fallen[0] < FLAT:
         return 0.0
-    return math.inf if fallen[-1] < FLAT else estimate
+    return math.inf if logs[-1] >= limits[1] and fallen[-1] < FLAT else estimate
 
 
 def thresholds_of_resamples(data: Data, counted: Floats, n: Floats) -> Floats:
     """Of [resample, level] counts at the levels of `data`, each the best on a grid."""
-    over = grid(data, *COARSE)
+    over = zoomed(data, COARSE, drop=12.0)
     found = np.empty(len(counted))
     for row, (k, total) in enumerate(zip(counted, n, strict=True)):
         profile = over.likelihoods(k, total).max(axis=1)
         best = int(profile.argmax())
-        found[row] = ended(math.exp(over.logs[best]), profile[best] - profile)
+        estimate = math.exp(over.logs[best])
+        found[row] = ended(estimate, profile[best] - profile, over.logs, data.range_of_logs)
     return found

@@ -127,12 +127,11 @@ def test_resamples_of_the_same_counts_give_the_same_threshold() -> None:
     assert found == pytest.approx(best.threshold, rel=0.03)
 
 
-def test_chance_and_certainty_are_at_the_ends_for_resamples_too() -> None:
-    data: Data = prepare([Level(e, 30, 60) for e in EPSILONS], guess_is_half=True)
-    n = np.tile(data.n, (2, 1))
-    found = thresholds_of_resamples(data, np.stack([n[0] / 2, n[1]]), n)
+@pytest.mark.parametrize(("share", "end"), [(0.5, math.inf), (1.0, 0.0)])
+def test_chance_and_certainty_are_at_the_ends_for_resamples_too(share: float, end: float) -> None:
+    data: Data = prepare([Level(e, int(60 * share), 60) for e in EPSILONS], guess_is_half=True)
 
-    assert found.tolist() == [math.inf, 0.0]
+    assert thresholds_of_resamples(data, data.counted[None], data.n[None]).tolist() == [end]
 
 
 def test_two_epsilons_are_too_few_for_a_function() -> None:
