@@ -25,6 +25,7 @@ from app.cli_common import (
     tell,
 )
 from app.cli_design import design_options
+from app.cli_export import audit, export_command
 from app.cli_researchers import researcher
 from app.designer.service import problems_with, start_if_draft, start_study
 from app.errors import Conflict, Invalid, StudyError
@@ -109,6 +110,7 @@ def cli() -> None:
 
 cli.add_command(analyse_command)
 cli.add_command(researcher)
+cli.add_command(audit)
 
 
 @cli.command()
@@ -209,6 +211,9 @@ def batch_import(path: Path, as_json: bool, database: str | None) -> None:
 @cli.group()
 def study() -> None:
     """Blinded studies."""
+
+
+study.add_command(export_command)
 
 
 @study.command("create")
@@ -461,25 +466,3 @@ def study_unblind(study_name: str, yes: bool, as_json: bool, database: str | Non
             unblind_study(session, found, OPERATOR, now())
             number = found.id
     tell(as_json, {"study": number, "state": "unblinded"}, f"Study {number} is unblinded.")
-
-
-@study.command("export")
-@click.argument("study_name", metavar="STUDY")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="A new folder.")
-@json_option
-@database_option
-def study_export(study_name: str, out: Path, as_json: bool, database: str | None) -> None:
-    """Write the answers, their data dictionary and study.json, after unblinding.
-
-    Example: plainsight study export 1 --out results
-    """
-    from app.analysis.export import export_files
-
-    with opened(settings_for(database)) as store, store.reading() as session:
-        files = export_files(session, find_study_named(session, study_name), now())
-    if out.exists():
-        raise Invalid(f"{out} exists; choose a new folder.")
-    out.mkdir(parents=True)
-    for name, text in files.items():
-        (out / name).write_text(text, encoding="utf-8", newline="\n")
-    tell(as_json, {"out": str(out), "files": list(files)}, f"Wrote {', '.join(files)} to {out}.")

@@ -1,13 +1,22 @@
 """Every column of every table that is exported: the tables and their dictionary are made of it."""
 
+import re
 from typing import NamedTuple
+
+LEVELS = re.compile(r".*\|.*|\d+-\d+")
 
 
 class Column(NamedTuple):
+    """`unit` holds the levels where there are such: all of them, or the least and the largest."""
+
     name: str
     type: str
     unit: str
     meaning: str
+
+    @property
+    def has_levels(self) -> bool:
+        return LEVELS.fullmatch(self.unit) is not None
 
 
 SHARED = {
@@ -17,6 +26,8 @@ SHARED = {
         Column("study_id", "int", "", "number of the study on its server"),
         Column("reader_id", "str", "", "pseudonym of the reader"),
         Column("presentation_id", "str", "", "the random token that the reader's browser knew"),
+        Column("set", "int", "", "which showing of this very image to this reader this was"),
+        Column("image_id", "str", "", "the case: the same for original, perturbed and all sets"),
         Column("confidence", "int", "1-5", "how sure the reader was; empty: not asked"),
         Column("key_mapping", "str", "", "what the two main keys meant to this reader"),
         Column("problems", "str", "", "kinds of problem that the reader reported, spaces between"),
@@ -66,14 +77,13 @@ def shared(*names: str) -> list[Column]:
 # First the canonical columns of the analysis in their order, then what we know besides.
 PRESENTATIONS = (
     *shared("schema_version", "study_id"),
-    Column("protocol_hash", "str", "", "SHA-256 of the frozen protocol; empty: none was frozen"),
+    Column("protocol_hash", "str", "", "SHA-256 of the protocol as it was frozen at the start"),
     *shared("reader_id"),
     Column("sitting_id", "str", "", "number of the sitting, from 1"),
-    Column("set", "int", "", "which showing of this very image to this reader this was"),
+    SHARED["set"],
     Column("presentation_index", "int", "", "place in the reader's order, from 1"),
     Column("position_in_set", "int", "", "place among the presentations of the same set, from 1"),
-    *shared("presentation_id"),
-    Column("image_id", "str", "", "the case: the same for original, perturbed and all sets"),
+    *shared("presentation_id", "image_id"),
     Column("stimulus_id", "int", "", "number of the image that was shown"),
     Column("stimulus_sha256", "str", "", "SHA-256 of the file that the batch delivered"),
     Column("condition", "enum", "original|perturbed", "the arm"),
@@ -102,8 +112,8 @@ PRESENTATIONS = (
     *shared("shown_at", "answered_at", "rt_ms", "hidden_ms", "n_changes"),
     *shared("zoom_max", "display_w_px", "display_h_px", "device_pixel_ratio", "viewport"),
     Column("gap_same_image", "int", "", "presentations since the case was last shown"),
-    Column("excluded", "int", "1|0", "always 0: no exclusion rule was set"),
-    Column("exclusion_reason", "str", "", "empty"),
+    Column("excluded", "int", "1|0", "left out by a rule of the plan"),
+    Column("exclusion_reason", "str", "", "which rule; empty: not excluded"),
     *shared("pixel_exact", "confidence", "given_at", "idle_ms", "zoom", "orientation"),
     *shared("key_mapping", "problems"),
 )
@@ -178,9 +188,68 @@ UNDONE = (
     Column("undone_at", "datetime", "UTC", "when the server took it back"),
 )
 
+IMAGES = (
+    *shared("schema_version", "study_id"),
+    SHARED["image_id"],
+    Column("case_number", "int", "", "its number in the iMRMC text, from 1"),
+    Column("truth", "int", "1|0", "tumour or not, by the data set"),
+    Column("dataset", "str", "", "name of the data set it comes from"),
+    Column("fold", "str", "", "part of that data set"),
+    Column("index_in_fold", "int", "", "its place there, from 0"),
+    Column("mpp_um", "float", "um", "micrometres per pixel; empty: not known"),
+    Column("width_px", "int", "px", "width"),
+    Column("height_px", "int", "px", "height"),
+    Column("stimulus_id", "int", "", "number of the original image"),
+    Column("sha256", "str", "", "SHA-256 of the original's file as it was delivered"),
+    Column("pixels_sha256", "str", "", "SHA-256 of the file that the server keeps and pads"),
+    Column("p_tumour", "float", "0-1", "the network's probability; empty: not known"),
+    Column("part", "enum", "reading|pairs", "where it is shown; reading when in both"),
+)
+
+ATTACKS = (
+    *shared("schema_version", "study_id"),
+    Column("stimulus_id", "int", "", "number of the perturbed image"),
+    SHARED["image_id"],
+    Column("attack_id", "str", "", "condition id in the batch"),
+    Column("family", "str", "", "the attack, such as pgd"),
+    Column("norm", "enum", "none|l0|l1|l2|linf", "the norm that its budget is of"),
+    Column("epsilon", "float", "", "grey levels, for l0 a share of pixels; empty: no budget"),
+    Column("steps", "int", "", "of the attack; 0: not known"),
+    Column("step_size", "float", "grey levels", "of the attack; empty: not known"),
+    Column("seed", "str", "", "of the attack; empty: not known"),
+    Column("linf", "int", "grey levels", "largest difference, measured on the files"),
+    Column("l2_rmsd", "float", "grey levels", "root mean squared difference, measured"),
+    Column("l1_mad", "float", "grey levels", "mean absolute difference, measured"),
+    Column("l0_fraction", "float", "0-1", "share of pixels that differ, measured"),
+    Column("ssim", "float", "", "structural similarity; empty: not measured"),
+    Column("psnr_db", "float", "dB", "20 log10(255 / l2_rmsd)"),
+    Column("quantised_to_uint8", "int", "1|0", "always 1: all is measured on 8-bit files"),
+    Column("model_id", "str", "", "architecture of the network"),
+    Column("model_sha256", "str", "", "SHA-256 of the network's weights"),
+    Column("p_tumour_before", "float", "0-1", "of the original; empty: not known"),
+    Column("p_tumour_after", "float", "0-1", "of this image; empty: not known"),
+    Column("label_before", "int", "1|0", "p_tumour_before is at least 0.5"),
+    Column("label_after", "int", "1|0", "p_tumour_after is at least 0.5"),
+    Column("success_after_quantisation", "int", "1|0", "the network is wrong; empty: not known"),
+    Column("sha256", "str", "", "SHA-256 of the file as it was delivered"),
+)
+
+MRMCAOV = (
+    Column("reader", "str", "", "reader_id"),
+    Column("treatment", "str", "", "original or perturbed; of several conditions, the attack_id"),
+    Column("case", "str", "", "image_id"),
+    Column("truth", "int", "1|0", "tumour or not, by the data set"),
+    Column("rating", "int", "", "score where the study asks for confidence, else label"),
+    Column("label", "int", "1|0", "tumour or not, as answered"),
+    SHARED["set"],
+)
+
 TABLES = {
     "presentations.csv": PRESENTATIONS,
     "detections.csv": DETECTIONS,
     "readers.csv": READERS,
     "undone.csv": UNDONE,
+    "images.csv": IMAGES,
+    "attacks.csv": ATTACKS,
+    "mrmcaov.csv": MRMCAOV,
 }

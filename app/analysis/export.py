@@ -1,128 +1,115 @@
-"""The files that a statistician takes away: one row a presentation, and what made them."""
+"""The files that a statistician takes away, made while they are read: none is in memory as a whole.
+
+`export_files` yields them one after the other; each must be read to its end before the next.
+"""
 
 import csv
+import hashlib
 import io
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from pathlib import Path
+from typing import Protocol
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.analysis.columns import TABLES, Column
-from app.analysis.rows import ROWS, SCHEMA_VERSION, Values, moment
+from app.analysis import dictionary
+from app.analysis.archive import File
+from app.analysis.audit import audit_lines
+from app.analysis.columns import TABLES
+from app.analysis.material import attack_rows, image_rows
+from app.analysis.ratings import IMRMC_COLUMNS, imrmc_lines, imrmc_rows, mrmcaov_rows
+from app.analysis.record import study_json
+from app.analysis.rows import Values, detection_rows, presentation_rows, reader_rows, undone_rows
 from app.analysis.service import require_open_key
-from app.provenance import code
-from app.readers.service import seed_for
-from app.storage.models import Event, Study
-from app.studies.service import OPTIONS, conditions_of
-from app.vocabulary import Part
+from app.storage.models import Study
 
-TOLD_ABOVE = ("question", "is_demo")
+ROWS = {
+    "presentations.csv": presentation_rows,
+    "detections.csv": detection_rows,
+    "readers.csv": reader_rows,
+    "undone.csv": undone_rows,
+    "images.csv": image_rows,
+    "attacks.csv": attack_rows,
+    "mrmcaov.csv": mrmcaov_rows,
+}
+SNIPPETS_FOLDER = Path(__file__).parent / "snippets"
+SNIPPETS = ("analyse.py", "analyse.R")
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
+PIECE = 1 << 16
+
+Text = Iterator[str]
 
 
-def export_files(session: Session, study: Study, now: datetime) -> dict[str, str]:
-    """File name to text. Conflict while the key is sealed."""
+def export_files(session: Session, study: Study, now: datetime) -> Iterator[File]:
+    """Every file's name and content, at last their digests. Conflict while the key is sealed."""
     require_open_key(study)
-    tables = {name: table_csv(session, study, name) for name in TABLES}
-    return {
-        **tables,
-        "data_dictionary.csv": dictionary_csv(),
-        "study.json": study_json(session, study, now),
-    }
+    return with_sums(texts(session, study, now))
+
+
+def with_sums(files: Iterable[tuple[str, Text]]) -> Iterator[File]:
+    sums: dict[str, str] = {}
+    for name, text in files:
+        digest = hashlib.sha256()
+        yield name, watched(text, digest)
+        sums[name] = digest.hexdigest()
+    yield "SHA256SUMS", iter(["".join(f"{said}  {name}\n" for name, said in sums.items()).encode()])
+
+
+def texts(session: Session, study: Study, now: datetime) -> Iterator[tuple[str, Text]]:
+    for name in TABLES:
+        yield name, table_text(session, study, name)
+    for number in range(1, study.sets + 1):
+        yield f"imrmc-set{number}.csv", csv_text(IMRMC_COLUMNS, imrmc_rows(session, study, number))
+        yield f"imrmc-set{number}.imrmc", imrmc_lines(session, study, number)
+    yield "data_dictionary.csv", csv_text(dictionary.HEADER, dictionary.dictionary_rows())
+    yield "study.json", iter([study_json(session, study, now)])
+    yield "audit.jsonl", audit_lines(session, study)
+    for name in SNIPPETS:
+        yield name, iter([(SNIPPETS_FOLDER / name).read_text(encoding="utf-8")])
+
+
+class Digest(Protocol):
+    def update(self, data: bytes, /) -> None: ...
+
+
+def watched(text: Text, digest: Digest) -> Iterator[bytes]:
+    for piece in in_pieces(text):
+        digest.update(piece)
+        yield piece
+
+
+def in_pieces(text: Text) -> Iterator[bytes]:
+    """Of a useful size: a line is too little to be compressed or sent for itself."""
+    waiting = bytearray()
+    for part in text:
+        waiting += part.encode()
+        if len(waiting) >= PIECE:
+            yield bytes(waiting)
+            waiting.clear()
+    yield bytes(waiting)
+
+
+def table_text(session: Session, study: Study, name: str) -> Text:
+    require_open_key(study)
+    return csv_text([column.name for column in TABLES[name]], ROWS[name](session, study))
 
 
 def table_csv(session: Session, study: Study, name: str) -> str:
-    require_open_key(study)
-    return to_csv([column.name for column in TABLES[name]], ROWS[name](session, study))
+    return "".join(table_text(session, study, name))
 
 
-def presentations_csv(session: Session, study: Study) -> str:
-    return table_csv(session, study, "presentations.csv")
-
-
-def dictionary_csv() -> str:
-    rows = (
-        {"file": name, **column._asdict()} for name, columns in TABLES.items() for column in columns
-    )
-    return to_csv(["file", *Column._fields], rows)
-
-
-def study_json(session: Session, study: Study, now: datetime) -> str:
-    """The design, the seeds of the orders, the data and the code behind an export."""
-    events = session.scalars(select(Event).where(Event.study_id == study.id).order_by(Event.id))
-    record = {
-        "schema_version": SCHEMA_VERSION,
-        "title": study.internal_title,
-        "public_title": study.public_title,
-        "is_demo": study.is_demo,
-        "state": study.state.value,
-        "question": study.question,
-        "labelling_instructions": study.criterion,
-        "options": {
-            **{option: getattr(study, option) for option in OPTIONS if option not in TOLD_ABOVE},
-            "minimum_gap": study.minimum_gap,
-            "conditions": [condition.name for condition in conditions_of(session, study)],
-            "pair_conditions": condition_names(study, Part.PAIRS),
-            "cases": case_names(study, Part.READING),
-            "practice_cases": case_names(study, Part.PRACTICE),
-        },
-        "attacks": [
-            {
-                "attack_id": condition.name,
-                "attack": condition.attack,
-                "norm": condition.norm,
-                "epsilon": condition.epsilon,
-            }
-            for condition in study.batch.conditions
-        ],
-        "randomisation": {
-            "algorithm": "one constrained shuffle a sitting, app/reading/order.py",
-            "sets": study.sets,
-            "waves": study.waves,
-            "minimum_gap": study.minimum_gap,
-            "seeds": {
-                reader.label: [sitting.seed for sitting in reader.sittings]
-                for reader in study.readers
-            },
-            "pair_seeds": {
-                reader.label: seed_for(study, reader, "pairs")
-                for reader in study.readers
-                if study.pair_task
-            },
-        },
-        "batch": {
-            "name": study.batch.name,
-            "sha256": study.batch.digest,
-            "network": study.batch.network,
-            "provenance": study.batch.provenance,
-        },
-        "events": [
-            {"at": moment(event.at), "actor": event.actor, "kind": event.kind} for event in events
-        ],
-        "exported_at": moment(now),
-        "code": code(),
-    }
-    return json.dumps(record, indent=2, ensure_ascii=False) + "\n"
-
-
-def case_names(study: Study, part: Part) -> list[str]:
-    return sorted({stimulus.case.name for stimulus in study.stimuli_of(part)})
-
-
-def condition_names(study: Study, part: Part) -> list[str]:
-    conditions = {stimulus.condition for stimulus in study.stimuli_of(part)}
-    return sorted(condition.name for condition in conditions if condition)
-
-
-def to_csv(header: Sequence[str], values: Iterable[Values]) -> str:
+def csv_text(header: Sequence[str], values: Iterable[Values]) -> Text:
+    """Line by line. ValueError for a value that the header has no column for."""
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, header, restval="", lineterminator="\n")
     writer.writeheader()
     for row in values:
         writer.writerow({name: harmless(value) for name, value in row.items()})
-    return buffer.getvalue()
+        yield buffer.getvalue()
+        buffer.seek(0)
+        buffer.truncate()
+    yield buffer.getvalue()
 
 
 def harmless(value: object) -> object:

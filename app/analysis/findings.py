@@ -10,8 +10,9 @@ from threading import Lock
 from sqlalchemy.orm import Session
 
 from app.analysis.analyse import analyse, options_of
-from app.analysis.export import study_json, table_csv
+from app.analysis.export import table_csv
 from app.analysis.exported import Tidy
+from app.analysis.record import study_json
 from app.analysis.sections.rows import Rows, rows_of
 from app.analysis.sections.told import Json
 from app.analysis.service import require_open_key

@@ -1,40 +1,56 @@
 """The files of an export, once the key is open."""
 
-import io
-import zipfile
+from collections.abc import Iterator
+from datetime import datetime
 
 from fastapi import APIRouter
-from fastapi.responses import Response
+from fastapi.responses import Response, StreamingResponse
 
-from app.analysis.export import export_files, presentations_csv
+from app.analysis.archive import zipped
+from app.analysis.export import export_files, in_pieces, table_text
+from app.analysis.service import require_open_key
 from app.researchers.domain import Right
-from app.storage.session import ReadingDep
+from app.storage.session import Database, DatabaseDep, ReadingDep
 from app.studies.service import find_study
 from app.web.fields import RowNumber
 from app.web.identity import ResearcherDep, now
+
+PRESENTATIONS = "presentations.csv"
 
 router = APIRouter()
 
 
 @router.get("/studies/{study_id}/presentations.csv")
-def csv_here(study_id: RowNumber, researcher: ResearcherDep, session: ReadingDep) -> Response:
-    study = find_study(session, study_id, researcher, Right.VIEW)
-    return download(presentations_csv(session, study).encode(), "presentations.csv", "text/csv")
+def csv_here(
+    study_id: RowNumber, researcher: ResearcherDep, session: ReadingDep, database: DatabaseDep
+) -> Response:
+    require_open_key(find_study(session, study_id, researcher, Right.VIEW))
+    return download(csv_pieces(database, study_id), PRESENTATIONS, "text/csv")
 
 
 @router.get("/studies/{study_id}/export.zip")
-def zip_here(study_id: RowNumber, researcher: ResearcherDep, session: ReadingDep) -> Response:
-    study = find_study(session, study_id, researcher, Right.VIEW)
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, text in export_files(session, study, now()).items():
-            archive.writestr(name, text)
-    return download(buffer.getvalue(), f"study-{study.id}.zip", "application/zip")
+def zip_here(
+    study_id: RowNumber, researcher: ResearcherDep, session: ReadingDep, database: DatabaseDep
+) -> Response:
+    require_open_key(find_study(session, study_id, researcher, Right.VIEW))
+    pieces = zip_pieces(database, study_id, now())
+    return download(pieces, f"study-{study_id}.zip", "application/zip")
 
 
-def download(content: bytes, name: str, media_type: str) -> Response:
+def csv_pieces(database: Database, study_id: int) -> Iterator[bytes]:
+    """In a transaction of its own: that of the request has ended when the first piece is sent."""
+    with database.snapshot() as session:
+        yield from in_pieces(table_text(session, find_study(session, study_id), PRESENTATIONS))
+
+
+def zip_pieces(database: Database, study_id: int, now: datetime) -> Iterator[bytes]:
+    with database.snapshot() as session:
+        yield from zipped(export_files(session, find_study(session, study_id), now), now)
+
+
+def download(pieces: Iterator[bytes], name: str, media_type: str) -> Response:
     headers = {
         "Cache-Control": "no-store",
         "Content-Disposition": f'attachment; filename="{name}"',
     }
-    return Response(content, 200, headers, media_type)
+    return StreamingResponse(pieces, 200, headers, media_type)

@@ -6,11 +6,12 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
+from app.analysis.exported import Plan
 from app.analysis.service import (
     PairShown,
+    chunks_of_pairs,
+    chunks_of_presentations,
     notes_of,
-    pairs,
-    presentations,
     reader_records,
     undone_answers,
 )
@@ -29,7 +30,7 @@ from app.storage.models import (
 from app.studies.domain import receipt
 from app.vocabulary import Answer, Part
 
-SCHEMA_VERSION = "1.1"
+SCHEMA_VERSION = "1.2"
 CLOCK_MAY_BE_AHEAD = timedelta(minutes=1)
 Values = dict[str, object]
 
@@ -39,29 +40,52 @@ def whose(study: Study, reader: Reader) -> Values:
 
 
 def presentation_rows(session: Session, study: Study) -> Iterator[Values]:
-    notes = notes_of(session, study)
-    last_shown: dict[tuple[int, int], int] = {}
-    in_set: dict[tuple[int, int | None], int] = defaultdict(int)
-    for reader, presentation, stimulus, case, condition, response in presentations(session, study):
-        in_set[reader.id, presentation.set_number] += 1
-        previous = last_shown.get((reader.id, case.id))
-        last_shown[reader.id, case.id] = presentation.position
-        yield {
-            **whose(study, reader),
-            "sitting_id": presentation.sitting,
-            "set": presentation.set_number,
-            "presentation_index": presentation.position,
-            "position_in_set": in_set[reader.id, presentation.set_number],
-            "presentation_id": presentation.token,
-            "image_id": case.name,
-            **image_values(stimulus, condition, presentation),
-            "truth": case.truth,
+    plan = Plan(minimum_time_ms=study.minimum_time_ms, maximum_time_ms=study.maximum_time_ms)
+    place = Place()
+    for chunk in chunks_of_presentations(session, study):
+        notes = notes_of(session, [shown.presentation for shown in chunk])
+        for reader, presentation, stimulus, case, condition, response in chunk:
+            yield {
+                **whose(study, reader),
+                "protocol_hash": study.protocol_hash,
+                "sitting_id": presentation.sitting,
+                "set": presentation.set_number,
+                "presentation_index": presentation.position,
+                **place.of(reader, presentation, case),
+                "presentation_id": presentation.token,
+                "image_id": case.name,
+                **image_values(stimulus, condition, presentation),
+                "truth": case.truth,
+                "key_mapping": mapping(choices_for(reader, Part.READING)),
+                **notes.of(presentation),
+                **exclusion(plan, response),
+                **(answer_values(response, reader, case) if response else {}),
+            }
+
+
+class Place:
+    """Where in the order of its reader each presentation stands; readers come one by one."""
+
+    def __init__(self) -> None:
+        self._reader: int | None = None
+        self._in_set: dict[int | None, int] = {}
+        self._last_shown: dict[int, int] = {}
+
+    def of(self, reader: Reader, presentation: Presentation, case: Case) -> Values:
+        if reader.id != self._reader:
+            self._reader, self._in_set, self._last_shown = reader.id, defaultdict(int), {}
+        self._in_set[presentation.set_number] += 1
+        previous = self._last_shown.get(case.id)
+        self._last_shown[case.id] = presentation.position
+        return {
+            "position_in_set": self._in_set[presentation.set_number],
             "gap_same_image": presentation.position - previous if previous else None,
-            "excluded": 0,
-            "key_mapping": mapping(choices_for(reader, Part.READING)),
-            **notes.of(presentation),
-            **(answer_values(response, reader, case) if response else {}),
         }
+
+
+def exclusion(plan: Plan, response: Response | None) -> Values:
+    rule = plan.exclusion(response.reading_time_ms if response else None)
+    return {"excluded": int(rule is not None), "exclusion_reason": rule}
 
 
 def image_values(
@@ -143,20 +167,21 @@ def display(response: Response) -> Values:
 
 
 def detection_rows(session: Session, study: Study) -> Iterator[Values]:
-    notes = notes_of(session, study)
-    for shown in pairs(session, study):
-        reader, presentation, response = shown.reader, shown.presentation, shown.response
-        yield {
-            **whose(study, reader),
-            "trial_index": presentation.position,
-            "presentation_id": presentation.token,
-            "task": study.pair_task,
-            **pair_values(shown),
-            "orientation": presentation.orientation,
-            "key_mapping": mapping(choices_for(reader, Part.PAIRS)),
-            **notes.of(presentation),
-            **(pair_answer_values(shown, response) if response else {}),
-        }
+    for chunk in chunks_of_pairs(session, study):
+        notes = notes_of(session, [shown.presentation for shown in chunk])
+        for shown in chunk:
+            reader, presentation, response = shown.reader, shown.presentation, shown.response
+            yield {
+                **whose(study, reader),
+                "trial_index": presentation.position,
+                "presentation_id": presentation.token,
+                "task": study.pair_task,
+                **pair_values(shown),
+                "orientation": presentation.orientation,
+                "key_mapping": mapping(choices_for(reader, Part.PAIRS)),
+                **notes.of(presentation),
+                **(pair_answer_values(shown, response) if response else {}),
+            }
 
 
 def pair_values(shown: PairShown) -> Values:
@@ -252,14 +277,6 @@ def undone_rows(session: Session, study: Study) -> Iterator[Values]:
             **times(response, reader),
             "undone_at": moment(undone.undone_at),
         }
-
-
-ROWS = {
-    "presentations.csv": presentation_rows,
-    "detections.csv": detection_rows,
-    "readers.csv": reader_rows,
-    "undone.csv": undone_rows,
-}
 
 
 def mapping(choices: Sequence[Choice]) -> str:

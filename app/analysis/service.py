@@ -1,7 +1,7 @@
 """Load what was answered, once the key is open."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -27,6 +27,10 @@ from app.storage.models import (
 from app.studies.domain import is_key_open
 from app.studies.service import conditions_of
 from app.vocabulary import Answer, Part
+
+# A study may have a million answers: only so many rows are in memory at once.
+AT_ONCE = 1000
+STREAMED = {"yield_per": AT_ONCE}
 
 
 class Shown(NamedTuple):
@@ -86,11 +90,17 @@ def require_open_key(study: Study) -> None:
         )
 
 
-def presentations(session: Session, study: Study) -> list[Shown]:
+def presentations(session: Session, study: Study) -> Iterator[Shown]:
     """Every presentation that counts, in each reader's order, with the answer that stands.
 
-    Practice and pairs are never among them.
+    Practice and pairs are never among them. Conflict while the key is sealed.
     """
+    for chunk in chunks_of_presentations(session, study):
+        yield from chunk
+
+
+def chunks_of_presentations(session: Session, study: Study) -> Iterator[Sequence[Shown]]:
+    """The same, as many at a time as are in memory at once."""
     require_open_key(study)
     rows = session.execute(
         select(Reader, Presentation, Stimulus, Case, Condition, Response)
@@ -100,9 +110,11 @@ def presentations(session: Session, study: Study) -> list[Shown]:
         .outerjoin(Condition, Condition.id == Stimulus.condition_id)
         .outerjoin(Response, answers_that_stand())
         .where(Reader.study_id == study.id, Presentation.part == Part.READING)
-        .order_by(Reader.id, Presentation.position)
+        .order_by(Reader.id, Presentation.position),
+        execution_options=STREAMED,
     )
-    return [Shown(*row) for row in rows]
+    for chunk in rows.partitions():
+        yield [Shown(*row) for row in chunk]
 
 
 def answers_that_stand() -> ColumnElement[bool]:
@@ -112,7 +124,7 @@ def answers_that_stand() -> ColumnElement[bool]:
     )
 
 
-def pairs(session: Session, study: Study) -> list[PairShown]:
+def chunks_of_pairs(session: Session, study: Study) -> Iterator[Sequence[PairShown]]:
     """Every pair, in each reader's order, with the answer that stands."""
     require_open_key(study)
     sides = [
@@ -125,24 +137,25 @@ def pairs(session: Session, study: Study) -> list[PairShown]:
         .outerjoin(Response, answers_that_stand())
         .where(Reader.study_id == study.id, Presentation.part == Part.PAIRS)
         .order_by(Reader.id, Presentation.position)
-        .options(*sides)
+        .options(*sides),
+        execution_options=STREAMED,
     )
-    return [
-        PairShown(reader, shown, shown.stimulus, shown.beside, response)
-        for reader, shown, response in rows
-        if shown.beside is not None
-    ]
+    for chunk in rows.partitions():
+        yield [
+            PairShown(reader, shown, shown.stimulus, shown.beside, response)
+            for reader, shown, response in chunk
+            if shown.beside is not None
+        ]
 
 
-def notes_of(session: Session, study: Study) -> Notes:
-    in_study = Presentation.reader_id.in_(select(Reader.id).where(Reader.study_id == study.id))
+def notes_of(session: Session, presentations: Collection[Presentation]) -> Notes:
+    numbers = [presentation.id for presentation in presentations]
     changed = session.scalars(
-        select(Response.presentation_id).join(Undone).join(Presentation).where(in_study)
+        select(Response.presentation_id).join(Undone).where(Response.presentation_id.in_(numbers))
     )
     reported = session.execute(
         select(ProblemReport.presentation_id, ProblemReport.kind)
-        .join(Presentation)
-        .where(in_study)
+        .where(ProblemReport.presentation_id.in_(numbers))
         .order_by(ProblemReport.id)
     )
     problems: dict[int, list[str]] = defaultdict(list)
@@ -170,17 +183,18 @@ def reader_records(session: Session, study: Study) -> list[ReaderRecord]:
     ]
 
 
-def undone_answers(session: Session, study: Study) -> Sequence[Any]:
+def undone_answers(session: Session, study: Study) -> Iterator[Any]:
     """(reader, presentation, response, undone) of what was taken back, never in practice."""
     require_open_key(study)
-    return session.execute(
+    yield from session.execute(
         select(Reader, Presentation, Response, Undone)
         .join(Presentation, Presentation.reader_id == Reader.id)
         .join(Response, Response.presentation_id == Presentation.id)
         .join(Undone, Undone.response_id == Response.id)
         .where(Reader.study_id == study.id, Presentation.part != Part.PRACTICE)
-        .order_by(Reader.id, Presentation.part, Presentation.position, Response.attempt)
-    ).all()
+        .order_by(Reader.id, Presentation.part, Presentation.position, Response.attempt),
+        execution_options=STREAMED,
+    )
 
 
 def tables(session: Session, study: Study) -> list[Table]:

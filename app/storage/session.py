@@ -54,6 +54,14 @@ class Database:
             yield session
 
     @contextmanager
+    def snapshot(self) -> Iterator[Session]:
+        """The same for several queries that belong together: all see the database at one time."""
+        with self.reading() as session:
+            if not self.is_sqlite:  # whose transactions are like that
+                session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+            yield session
+
+    @contextmanager
     def writing(self) -> Iterator[Session]:
         """A transaction that is committed at the end of the block, or rolled back by its error."""
         with (

@@ -11,6 +11,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import select
 
 from app.analysis.analyse import SECTIONS
+from app.analysis.archive import write_out
 from app.analysis.export import export_files
 from app.cli import cli
 from app.storage.models import Presentation
@@ -101,14 +102,12 @@ def exported(
     for number, link in enumerate(made.links, start=1):
         robots(link, f"R{number:02}")
     folder = tmp_path / "results"
-    folder.mkdir()
     with database.writing() as session:
         study = find_study(session, made.study)
         lock_study(session, study, "ada", now())
         unblind_study(session, study, "ada", now())
-    with database.reading() as session:
-        for name, text in export_files(session, find_study(session, made.study), now()).items():
-            (folder / name).write_text(text, encoding="utf-8", newline="\n")
+    with database.snapshot() as session:
+        write_out(export_files(session, find_study(session, made.study), now()), folder, now())
     return folder
 
 
