@@ -23,6 +23,7 @@ from app.studies.monitor import amendments_of
 from app.studies.service import (
     change_draft,
     choose_images,
+    delete_draft,
     design_of,
     find_study,
     require_sensible_numbers,
@@ -138,6 +139,12 @@ def start(
     study = find_study(session, study_id, researcher, Right.MANAGE)
     start_study(session, request.app.state.images, study, researcher.email, now())
     return RedirectResponse(f"/studies/{study_id}", 303)
+
+
+@router.post("/studies/{study_id}/delete")
+def delete(study_id: RowNumber, researcher: ResearcherDep, session: WritingDep) -> Response:
+    delete_draft(session, find_study(session, study_id, researcher, Right.OWN))
+    return RedirectResponse("/studies", 303)
 
 
 @router.get("/studies/{study_id}/protocol.json")

@@ -117,6 +117,7 @@ class StudyPage:
     people: People
     created_at: datetime
     may_edit: bool
+    may_delete: bool
     may_amend: bool
     may_invite: bool
     may_lock: bool
@@ -184,6 +185,7 @@ def study_page(
         ),
         created_at=study.created_at,
         may_edit=may_manage and study.state is StudyState.DRAFT,
+        may_delete=may_own and study.state is StudyState.DRAFT,
         may_amend=may_manage and study.protocol is not None and study.state in SEALED,
         may_invite=may_manage and study.state in {StudyState.READY, StudyState.READING},
         may_lock=may_manage and study.state in {StudyState.READY, StudyState.READING},

@@ -17,6 +17,8 @@ from app.storage.models import (
     Batch,
     Condition,
     Event,
+    Member,
+    Rehearsal,
     Researcher,
     Response,
     Stimulus,
@@ -121,6 +123,17 @@ def change_draft(
     require_state(study.state, StudyState.DRAFT, to="change its design")
     arrange(session, study, batch, new)
     record(session, study, actor, "changed the draft", now)
+
+
+def delete_draft(session: Session, study: Study) -> None:
+    """The draft and all that was noted of it. Conflict for a study that has started."""
+    hold(session, study)
+    require_state(study.state, StudyState.DRAFT, to="delete it")
+    if session.scalar(select(Rehearsal.study_id).where(Rehearsal.of_id == study.id)):
+        raise Conflict("This draft has rehearsals; delete them first.")
+    for table in (StudyStimulus, Member, Event):
+        session.execute(delete(table).where(table.study_id == study.id))
+    session.execute(delete(Study).where(Study.id == study.id))
 
 
 def arrange(session: Session, study: Study, batch: Batch, new: NewStudy) -> None:

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy import delete
+from sqlalchemy.exc import DBAPIError
 
 from app.analysis.statistics.planning import tost_power, units_for_flips
 from app.designer.panel import (
@@ -19,7 +21,7 @@ from app.designer.panel import (
     units_needed,
     unstable_at_most,
 )
-from app.storage.models import Study
+from app.storage.models import Event, Study, StudyStimulus
 from app.storage.session import Database
 from app.studies.domain import Design
 from app.vocabulary import PairTask, StudyState
@@ -334,3 +336,27 @@ def test_nobody_is_invited_to_a_draft(
     assert "Lock and start" in desk.get(page).text
     desk.post(f"{page}/start")
     assert desk.post(f"{page}/readers").status_code == 200
+
+
+def test_a_draft_is_deleted_with_all_that_was_noted_of_it(
+    draft: Callable[..., tuple[TestClient, str]], database: Database
+) -> None:
+    desk, page = draft(practice=1, cases=4, pair_task="choice")
+    study = int(page.rpartition("/")[2])
+    assert desk.post(f"{page}/delete").headers["location"] == "/studies"
+    assert desk.get(page).status_code == 404
+    with database.reading() as session:
+        assert session.query(Event).filter_by(study_id=study).all() == []
+        assert session.query(StudyStimulus).filter_by(study_id=study).all() == []
+        assert session.query(Event).count() > 0, "those of the other study are there"
+
+
+def test_a_study_that_has_started_is_never_deleted(
+    draft: Callable[..., tuple[TestClient, str]], database: Database
+) -> None:
+    desk, page = draft()
+    desk.post(f"{page}/start")
+    assert desk.post(f"{page}/delete").status_code == 409
+    assert "Delete the draft" not in desk.get(page).text
+    with pytest.raises(DBAPIError, match="rows are only ever added"), database.writing() as session:
+        session.execute(delete(Event))
