@@ -141,7 +141,6 @@ TABLE = [
     Row("POST /studies/{study_id}/edit", manage(422)),
     Row("POST /studies/{study_id}/start", manage(409)),
     Row("POST /studies/{study_id}/delete", own(409)),
-    Row("POST /studies/{study_id}/delete", own(409)),
     Row("GET /studies/{study_id}/amend", manage(200)),
     Row("POST /studies/{study_id}/amend", manage(422)),
     Row("POST /studies/{study_id}/readers", manage(200)),
