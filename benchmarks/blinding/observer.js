@@ -68,10 +68,13 @@ const observer = (() => {
 
   addEventListener("keydown", (event) => (keyAt = event.timeStamp), true);
 
-  /** The page without what changes openly: tokens, the number of the image, and what is spoken. */
+  // What is spoken, the number of the image, and what the last card (a break) said.
+  const CHANGING = "[role=status], [aria-live], #saving, #position, #card-title, #card-text";
+
+  /** The page without what changes openly, and without tokens. */
   function text() {
     const copy = document.documentElement.cloneNode(true);
-    for (const spoken of copy.querySelectorAll("[role=status], [aria-live], #saving, #position")) {
+    for (const spoken of copy.querySelectorAll(CHANGING)) {
       spoken.textContent = "";
       delete spoken.dataset.state;
     }
@@ -145,6 +148,7 @@ const observer = (() => {
         address: location.href.replace(location.origin, ""),
         history: history.length,
         cookies: document.cookie,
+        card: document.getElementById("card")?.textContent.trim() ?? "",
         globals: own.sort().join(" "),
         spoken: [...document.querySelectorAll("[role=status], [aria-live]")]
           .map((each) => each.textContent.trim())

@@ -36,6 +36,7 @@ Pixels = NDArray[np.uint8]
 
 IMAGE_HEADERS = {"content-type", "content-length", "cache-control"}
 TOKEN = re.compile(r"[0-9a-f]{32}")
+RANDOM = re.compile(r"\b([0-9a-f]{32}|[0-9a-f]{16})\b")
 REVEALING = re.compile(
     r"perturb|original|adversar|attack|condition|truth|stimul|epsilon|linf|manipulat|duplicat|"
     r"\balter|\btwice|\bcase|\bbatch|\barm\b|\bset [12]\b|"
@@ -348,11 +349,8 @@ def test_the_right_answer_is_told_in_practice_and_nowhere_else(
         ),
     )
     tour.go_on()
-    assert told == {
-        "answered practice": {"tumour", "non_tumour"},
-        "answered reading": {None},
-        "answered pairs": {None},
-    }
+    assert told.pop("answered practice") <= {"tumour", "non_tumour"}
+    assert told == {"answered reading": {None}, "answered pairs": {None}}
 
 
 ALLOWED_FIELDS: dict[Any, list[str]] = {
@@ -493,7 +491,7 @@ def test_no_word_that_a_reader_meets_tells_what_is_studied(
     assert len(came) > 30
     for source, body in came.items():
         assert not any(name in body for name in names), source
-        spoken = TOKEN.sub("", body)
+        spoken = RANDOM.sub("", body)
         assert not any(word in spoken for word in words), source
         if not is_of_pairs(source, body):
             assert REVEALING.findall(spoken) == [], source
