@@ -74,7 +74,6 @@ def study_json(session: Session, study: Study, now: datetime) -> str:
             "name": study.batch.name,
             "sha256": study.batch.digest,
             "network": study.batch.network,
-            "evidence": study.batch.evidence,
             "provenance": study.batch.provenance,
         },
         "events": [
