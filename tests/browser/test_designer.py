@@ -70,7 +70,7 @@ def test_a_study_is_designed_and_started_by_keyboard(computer: Computer, server:
     page.get_by_role("button", name="Save the draft").press("Enter")
     page.get_by_role("button", name="Lock and start").press("Enter")
     expect(page.locator("#protocol ~ * code")).to_have_text(re.compile("^[0-9a-f]{64}$"))
-    expect(page.get_by_role("button", name="Invite a reader")).to_be_visible()
+    expect(page.get_by_role("button", name="Invite readers")).to_be_visible()
     with page.expect_download() as download:
         page.get_by_role("link", name="Download version 1").click()
     assert '"sets":1' in download.value.path().read_text(encoding="utf-8")
