@@ -78,6 +78,7 @@ def described(options: Options) -> Json:
         "alpha": options.alpha,
         "seed": options.seed,
         "network_epsilon": network.source if network else "",
+        "network_norm": (network.norm if network else None) or "",
     }
 
 

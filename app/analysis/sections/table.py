@@ -11,8 +11,8 @@ from app.analysis.statistics.detection import (
     YesNo,
     fisher_p,
     log_linear,
+    yes_no,
     yes_no_error,
-    yes_no_of_shares,
 )
 from app.analysis.statistics.proportions import (
     exact_interval,
@@ -94,7 +94,7 @@ def discrimination(rows: Rows, reader: str, number: int, condition: str | None) 
     def found() -> YesNo:
         if not (positives and negatives):
             raise CannotSay("d' needs answers to cases with and without tumour.")
-        return yes_no_of_shares(hit, false_alarm)
+        return yes_no(hit, false_alarm)
 
     values = told(YesNo, found)
     if "reason" in values:

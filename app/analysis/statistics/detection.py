@@ -63,11 +63,7 @@ def share_of(d_prime: float) -> float:
     return float(special.ndtr(d_prime / ROOT_2))
 
 
-def yes_no(hits: int, signals: int, false_alarms: int, noises: int) -> YesNo:
-    return yes_no_of_shares(hits / signals, false_alarms / noises)
-
-
-def yes_no_of_shares(hit: float, false_alarm: float) -> YesNo:
+def yes_no(hit: float, false_alarm: float) -> YesNo:
     z_hit, z_false = z(hit), z(false_alarm)
     return YesNo(z_hit - z_false, -(z_hit + z_false) / 2)
 

@@ -40,7 +40,6 @@ from app.analysis.statistics.detection import (
     similarity_p,
     yes_no,
     yes_no_error,
-    yes_no_of_shares,
 )
 from app.analysis.statistics.equivalence import tost
 from app.analysis.statistics.flips import (
@@ -361,9 +360,9 @@ def test_yes_or_no(oracles: Oracles) -> None:
         inputs["n_noise"],
     )
     hit, false_alarm = counts[0] / counts[1], counts[2] / counts[3]
-    log_linear_found = yes_no_of_shares(log_linear(*counts[:2]), log_linear(*counts[2:]))
+    log_linear_found = yes_no(log_linear(*counts[:2]), log_linear(*counts[2:]))
 
-    assert yes_no(*counts) == close((expected["dprime"], expected["criterion_c"]), 1e-6)
+    assert yes_no(hit, false_alarm) == close((expected["dprime"], expected["criterion_c"]), 1e-6)
     assert log_linear_found == close(
         (expected["dprime_loglinear"], expected["criterion_c_loglinear"]), 1e-6
     )
