@@ -8,6 +8,7 @@ from fastapi.middleware.gzip import GZipMiddleware
 from fastapi.staticfiles import StaticFiles
 
 from app import ROOT
+from app.analysis import report_routes as report
 from app.analysis import results_routes as results
 from app.analysis import routes as analysis
 from app.batches import api, delivery_routes
@@ -72,6 +73,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         room,
         responses,
         results,
+        report,
         analysis,
         health,
     ):

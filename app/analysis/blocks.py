@@ -279,8 +279,8 @@ def pair_sentences(detection: Json) -> list[str]:
     said = [
         (
             f"{number(detection['pairs'], 'pair')} were shown after the labelling; "
-            f"{detection['not_sure']} were answered with not sure, {detection['not_answered']} not at "
-            "all."
+            f"{detection['not_sure']} were answered with not sure, "
+            f"{detection['not_answered']} not at all."
         )
     ]
     for each in detection["psychometric"]:
@@ -354,7 +354,7 @@ def exclusions(found: Json) -> list[str]:
 
 def blinding(check: Json) -> list[str]:
     if not check["readers_asked"]:
-        return [check["reason"]]
+        return ["No reader has said yet whether images seemed to come up again."]
     said = check["saw_repeats"]
     return [
         (

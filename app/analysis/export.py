@@ -22,6 +22,7 @@ from app.analysis.ratings import IMRMC_COLUMNS, imrmc_lines, imrmc_rows, mrmcaov
 from app.analysis.record import study_json
 from app.analysis.rows import Values, detection_rows, presentation_rows, reader_rows, undone_rows
 from app.analysis.service import require_open_key
+from app.analysis.wording import harmless
 from app.storage.models import Study
 
 ROWS = {
@@ -35,7 +36,6 @@ ROWS = {
 }
 SNIPPETS_FOLDER = Path(__file__).parent / "snippets"
 SNIPPETS = ("analyse.py", "analyse.R")
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
 PIECE = 1 << 16
 
 Text = Iterator[str]
@@ -110,9 +110,3 @@ def csv_text(header: Sequence[str], values: Iterable[Values]) -> Text:
         buffer.seek(0)
         buffer.truncate()
     yield buffer.getvalue()
-
-
-def harmless(value: object) -> object:
-    """Text that a spreadsheet would take for a formula gets a quote in front."""
-    is_formula = isinstance(value, str) and value.startswith(FORMULA)
-    return f"'{value}" if is_formula else value

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, and_, func, select
 from sqlalchemy.orm import Session, joinedload
 
-from app.analysis.domain import Reading, Table, paper_tables
 from app.errors import Conflict
 from app.readers.service import last_check
 from app.storage.models import (
@@ -25,8 +24,7 @@ from app.storage.models import (
     Undone,
 )
 from app.studies.domain import is_key_open
-from app.studies.service import conditions_of
-from app.vocabulary import Answer, Part
+from app.vocabulary import Part
 
 # A study may have a million answers: only so many rows are in memory at once.
 AT_ONCE = 1000
@@ -195,19 +193,3 @@ def undone_answers(session: Session, study: Study) -> Iterator[Any]:
         .order_by(Reader.id, Presentation.part, Presentation.position, Response.attempt),
         execution_options=STREAMED,
     )
-
-
-def tables(session: Session, study: Study) -> list[Table]:
-    readings = [
-        Reading(
-            reader.label,
-            presentation.set_number or 0,
-            case.name,
-            condition.name if condition else None,
-            case.truth,
-            response.answer,
-        )
-        for reader, presentation, _, case, condition, response in presentations(session, study)
-        if response is not None and response.answer is not Answer.CANNOT_ASSESS
-    ]
-    return paper_tables(readings, [condition.name for condition in conditions_of(session, study)])

@@ -179,6 +179,8 @@ TABLE = [
     Row("POST /studies/{study_id}/unblind", own(303), {"typed": "Linf 2"}, moves=True),
     Row("GET /studies/{study_id}/results", view(200)),
     Row("GET /studies/{study_id}/analysis.json", view(200)),
+    Row("GET /studies/{study_id}/report", view(200)),
+    Row("GET /studies/{study_id}/report.pdf", view(200)),
     Row("GET /studies/{study_id}/charts/{chart}.{kind}", view(200)),
     Row("GET /studies/{study_id}/presentations.csv", view(200)),
     Row("GET /studies/{study_id}/export.zip", view(200)),
