@@ -88,17 +88,9 @@ def require_open_key(study: Study) -> None:
         )
 
 
-def presentations(session: Session, study: Study) -> Iterator[Shown]:
-    """Every presentation that counts, in each reader's order, with the answer that stands.
-
-    Practice and pairs are never among them. Conflict while the key is sealed.
-    """
-    for chunk in chunks_of_presentations(session, study):
-        yield from chunk
-
-
 def chunks_of_presentations(session: Session, study: Study) -> Iterator[Sequence[Shown]]:
-    """The same, as many at a time as are in memory at once."""
+    """Every presentation that counts, in each reader's order, with the answer that stands, as
+    many at a time as are in memory at once. Practice and pairs are never among them."""
     require_open_key(study)
     rows = session.execute(
         select(Reader, Presentation, Stimulus, Case, Condition, Response)
