@@ -137,8 +137,8 @@ def replicates(study: Study) -> Filled:
         [
             (
                 f"{number(study.sets, 'set')} in {sittings}{turned}. A constrained shuffle for "
-                f"each reader; presentations of one case at least {study.minimum_gap} places apart. "
-                "The seeds are in study.json."
+                f"each reader; presentations of one case at least {study.minimum_gap} places "
+                "apart. The seeds are in study.json."
             )
         ],
         [],
@@ -197,8 +197,9 @@ def missing(found: Json) -> Filled:
         [
             (
                 f"Of {number(counts['presentations'], 'presentation')}: {counts['labelled']} "
-                f"labelled ({counts['few_cells']} as 1 to 4 tumour cells), {counts['cannot_assess']} "
-                f"not assessable, {counts['not_answered']} not answered; {left_out} left out by rule."
+                f"labelled ({counts['few_cells']} as 1 to 4 tumour cells), "
+                f"{counts['cannot_assess']} not assessable, {counts['not_answered']} not answered; "
+                f"{left_out} left out by rule."
             )
         ],
         [],
@@ -280,7 +281,8 @@ def limitations(found: Json) -> Filled:
             (
                 f"{number(counted['cases'], 'case')} and "
                 f"{number(len(counted['readers']), 'reader')}; margins of "
-                f"{unsigned(options['margin_flips'])} and {unsigned(options['margin_tp'])} percentage points. The results are of these "
+                f"{unsigned(options['margin_flips'])} and "
+                f"{unsigned(options['margin_tp'])} percentage points. The results are of these "
                 f"readers. {NOT_SIGNIFICANT}"
             ),
             *([] if counted["negatives"] else ["Only tumour cases: specificity is not known."]),
