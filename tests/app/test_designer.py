@@ -332,7 +332,7 @@ def test_nobody_is_invited_to_a_draft(
 ) -> None:
     desk, page = draft()
     assert desk.post(f"{page}/readers").status_code == 409
-    assert "Invite a reader" not in desk.get(page).text
+    assert "Invite readers" not in desk.get(page).text
     assert "Lock and start" in desk.get(page).text
     desk.post(f"{page}/start")
     assert desk.post(f"{page}/readers").status_code == 200
