@@ -80,5 +80,4 @@ screenshots: $(VENV)/developer ## every page and every state in all themes and t
 	@mkdir -p build/screenshots
 	@PLAINSIGHT_SCREENSHOTS=build/screenshots $(BIN)/python -m pytest -q \
 		tests/browser/test_reader_pages.py tests/browser/test_screenshots.py -k 'every_ or picture'
-	@cp build/screenshots/room-middle-en-light-1280.png docs/images/reading-room.png
-	@cp build/screenshots/office-studies-one-results-en-light-1280.png docs/images/results.png
+	@cp build/screenshots/reading-room.png build/screenshots/results.png docs/images/

@@ -52,3 +52,9 @@ def shown_to_axe(page: Page, name: str) -> None:
     page.emulate_media(**LOOKS["light"])
     if size:
         page.set_viewport_size(size)
+
+
+def picture(page: Page, name: str) -> None:
+    """What a window of common size shows of it, for the README."""
+    if SCREENSHOTS:
+        page.screenshot(path=Path(SCREENSHOTS) / f"{name}.png")

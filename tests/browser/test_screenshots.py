@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from playwright.sync_api import BrowserContext, Page, expect
 
 from app.vocabulary import Undo
-from tests.browser.looks import looks_right, shown_to_axe
+from tests.browser.looks import looks_right, picture, shown_to_axe
 from tests.browser.reader import NO_TUMOUR, TUMOUR, Reader
 from tests.browser.server import EMAIL, PASSWORD, Server, Study
 
@@ -114,6 +114,8 @@ def test_every_page_of_a_researcher_is_right_in_every_theme(
     page.goto(f"{server.url}/studies/{sealed.number}")
     page.get_by_role("button", name="Invite a reader").click()
     shown_to_axe(page, "office-invitation")
+    page.goto(f"{server.url}/studies/{demo.number}/results")
+    picture(page, "results")
     seen = walk(page, server, [f"/studies/{demo.number}", f"/studies/{demo.number}/results"])
     assert {"/studies", "/studies/new", "/batches", "/batches/one", "/studies/one/results"} <= seen
 
@@ -149,3 +151,4 @@ def test_the_picture_of_the_room_shows_a_reader_in_the_middle_of_a_study(
     reader.look_at(37)
     reader.is_saved()
     looks_right(reader.page, "room-middle")
+    picture(reader.page, "reading-room")
