@@ -3,7 +3,6 @@
 import json
 import sys
 from collections.abc import Callable
-from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,14 +25,12 @@ from app.cli_common import (
 )
 from app.cli_design import design_options
 from app.cli_export import audit, export_command
+from app.cli_readers import study_invite, study_reissue, study_revoke
 from app.cli_researchers import researcher
-from app.designer.service import problems_with, start_if_draft, start_study
+from app.designer.service import problems_with, start_study
 from app.errors import Conflict, Invalid, StudyError
 from app.provenance import code
-from app.readers.domain import end_of
-from app.readers.service import Invitation, find_reader, invite, reissue, revoke
 from app.researchers.service import find_researcher
-from app.settings import Settings
 from app.storage.images import ImageStore
 from app.storage.session import Database
 from app.studies.monitor import amendments_of
@@ -213,7 +210,8 @@ def study() -> None:
     """Blinded studies."""
 
 
-study.add_command(export_command)
+for command in (export_command, study_invite, study_reissue, study_revoke):
+    study.add_command(command)
 
 
 @study.command("create")
@@ -330,86 +328,6 @@ def study_protocol(study_name: str, out: Path, as_json: bool, database: str | No
         *(f"{path}: SHA-256 {said}" for path, said in zip(files, hashes, strict=True)),
         "The study is what its protocol says.",
     )
-
-
-expires_option = click.option(
-    "--expires",
-    "last_day",
-    metavar="DATE",
-    type=click.DateTime(["%Y-%m-%d"]),
-    help="The last day of the link, such as 2026-12-31, until its end in UTC.",
-)
-
-
-def show_link(as_json: bool, invitation: Invitation, settings: Settings) -> None:
-    url = invitation.url(settings.public_url)
-    tell(
-        as_json,
-        {"reader": invitation.label, "url": url},
-        f"Reader: {invitation.label}",
-        f"Reader link: {url}",
-    )
-
-
-@study.command("invite")
-@click.argument("study_name", metavar="STUDY")
-@expires_option
-@json_option
-@database_option
-def study_invite(
-    study_name: str, last_day: datetime | None, as_json: bool, database: str | None
-) -> None:
-    """Make a personal link for one more reader; it is shown only now.
-
-    A study that is not started yet is started first: see plainsight study start.
-
-    Example: plainsight study invite 1 --expires 2099-12-31
-    """
-    settings = settings_for(database)
-    with opened(settings) as store, store.writing() as session:
-        until = end_of(last_day, now())
-        found = find_study_named(session, study_name)
-        start_if_draft(session, ImageStore(settings.images), found, OPERATOR, now())
-        invitation = invite(session, found, OPERATOR, now(), until)
-    show_link(as_json, invitation, settings)
-
-
-@study.command("reissue")
-@click.argument("study_name", metavar="STUDY")
-@click.argument("label", metavar="READER")
-@expires_option
-@json_option
-@database_option
-def study_reissue(
-    study_name: str, label: str, last_day: datetime | None, as_json: bool, database: str | None
-) -> None:
-    """Make another link for a reader, who goes on where they were; the old one is no more.
-
-    Example: plainsight study reissue 1 R01
-    """
-    settings = settings_for(database)
-    with opened(settings) as store, store.writing() as session:
-        until = end_of(last_day, now())
-        reader = find_reader(session, find_study_named(session, study_name), label)
-        invitation = reissue(session, reader, OPERATOR, now(), until)
-    show_link(as_json, invitation, settings)
-
-
-@study.command("revoke")
-@click.argument("study_name", metavar="STUDY")
-@click.argument("label", metavar="READER")
-@json_option
-@database_option
-def study_revoke(study_name: str, label: str, as_json: bool, database: str | None) -> None:
-    """Withdraw a reader's link; what is answered is kept.
-
-    Example: plainsight study revoke 1 R01
-    """
-    with opened(settings_for(database)) as store, store.writing() as session:
-        reader = find_reader(session, find_study_named(session, study_name), label)
-        revoke(session, reader, OPERATOR, now())
-        label = reader.label
-    tell(as_json, {"reader": label, "revoked": True}, f"The link of {label} is withdrawn.")
 
 
 @study.command("list")

@@ -13,6 +13,8 @@ Length = Annotated[int, Field(ge=0, le=100_000)]
 Ratio = Annotated[float, Field(gt=0, le=100)]
 Letters = Annotated[str, Field(max_length=10, pattern=r"^[^\x00]*$")]
 
+LARGEST_COUNT = 200  # readers who are invited at once
+
 NO_LINK = N_("This link is not valid. Please ask the person who invited you for a new one.")
 REVOKED = N_("This link was withdrawn. Please ask the person who invited you for a new one.")
 EXPIRED = N_(
@@ -68,6 +70,16 @@ def end_of(day: date | None, now: datetime) -> datetime | None:
     if end <= now:
         raise Invalid(f"{day:%Y-%m-%d} is over; choose a later last day for the link.")
     return end
+
+
+def last_day(expires_at: datetime | None) -> date | None:
+    """The day at whose end the link expires."""
+    return (expires_at - timedelta(microseconds=1)).date() if expires_at else None
+
+
+def require_sensible_count(count: int) -> None:
+    if not 1 <= count <= LARGEST_COUNT:
+        raise Invalid(f"Invite 1 to {LARGEST_COUNT} readers at once, not {count}.")
 
 
 def keys_swapped(secret: str, number: int) -> bool:

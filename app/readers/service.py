@@ -16,6 +16,7 @@ from app.readers.domain import (
     CheckRecord,
     DisplayRecord,
     keys_swapped,
+    require_sensible_count,
     require_valid,
 )
 from app.storage.models import Reader, ScreenCheck, Study
@@ -32,6 +33,7 @@ OPEN = (StudyState.READY, StudyState.READING)
 class Invitation:
     label: str
     token: str
+    expires_at: datetime | None
 
     def url(self, public_url: str) -> str:
         return f"{public_url.rstrip('/')}/r/{self.token}"
@@ -55,7 +57,20 @@ def invite(
     )
     session.add(reader)
     record(session, study, actor, f"invited {reader.label}", now)
-    return Invitation(reader.label, token)
+    return Invitation(reader.label, token, expires_at)
+
+
+def invite_several(
+    session: Session,
+    study: Study,
+    actor: str,
+    now: datetime,
+    count: int,
+    expires_at: datetime | None = None,
+) -> list[Invitation]:
+    """All of them or, with Invalid, none."""
+    require_sensible_count(count)
+    return [invite(session, study, actor, now, expires_at) for _ in range(count)]
 
 
 def find_reader(session: Session, study: Study, label: str) -> Reader:
@@ -86,7 +101,7 @@ def reissue(
     reader.place_digest = reader.revoked_at = None
     reader.expires_at = expires_at
     record(session, reader.study, actor, f"reissued {reader.label}", now)
-    return Invitation(reader.label, token)
+    return Invitation(reader.label, token, expires_at)
 
 
 def reader_of_link(session: Session, link_token: str) -> Reader:

@@ -8,7 +8,7 @@ from datetime import date
 from functools import cache
 from io import BytesIO
 
-from babel.dates import format_skeleton
+from babel.dates import format_date, format_skeleton
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.support import NullTranslations, Translations
@@ -48,6 +48,11 @@ def translate(language: str, text: str) -> str:
 def day(language: str, when: date) -> str:
     """A day without its year: "7 December" or "7. Dezember"."""
     return format_skeleton("MMMMd", when, locale=LOCALES[language])
+
+
+def whole_day(language: str, when: date) -> str:
+    """A day with its year: "7 December 2026" or "7. Dezember 2026"."""
+    return format_date(when, "long", locale=LOCALES[language])
 
 
 def language_of(request: Request) -> str:

@@ -419,6 +419,24 @@ def test_a_refusal_is_one_sentence_and_changes_nothing(
     assert equipped("study", "list", "--json").object == before
 
 
+def test_many_readers_get_their_links_in_a_file_of_the_operators_own(
+    equipped: Callable[..., Said], tmp_path: Path
+) -> None:
+    file = tmp_path / "links.csv"
+    said = equipped("study", "invite", 1, "--count", 3, "--csv", file, "--json").object
+    assert said == {"readers": ["R01", "R02", "R03"], "csv": str(file)}
+    head, *lines = file.read_text(encoding="utf-8").splitlines()
+    assert head == "reader,link,last_day"
+    assert [line[:3] for line in lines] == said["readers"]
+    assert all(re.search(r",http://\S+/r/[0-9a-f]{32},$", line) for line in lines)
+    assert file.stat().st_mode & 0o777 == 0o600
+    equipped("study", "invite", 1, "--csv", file).assert_refused("choose a new file")
+    other = tmp_path / "other.csv"
+    equipped("study", "invite", 1, "--count", 201, "--csv", other).assert_refused("1 to 200")
+    assert not other.exists()
+    assert "of 3 readers finished" in equipped("study", "list").out
+
+
 def test_unblinding_asks_for_the_title(equipped: Callable[..., Said]) -> None:
     equipped("study", "invite", 1)
     equipped("study", "unblind", 1, stdin="Linf\n").assert_refused("nothing was unblinded")

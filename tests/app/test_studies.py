@@ -508,7 +508,7 @@ def test_a_link_with_a_last_day_shows_it(office: Office, ready: Ready) -> None:
     made, desk = ready(readers=1), office()
     study = f"/studies/{made.study}"
     invited = desk.post(f"{study}/readers", data={"last_day": "2099-12-31"})
-    assert "It expires on 2100-01-01 00:00 UTC." in " ".join(invited.text.split())
+    assert "Its last day is 2099-12-31, until its end in UTC." in " ".join(invited.text.split())
     assert "until 2099-12-31" in reader_line(desk.get(study).text, "R02")
     for last_day in ("2020-01-01", "tomorrow"):
         for path in ("readers", "readers/R01/reissue"):

@@ -112,7 +112,7 @@ def test_every_page_of_a_researcher_is_right_in_every_theme(
     page.goto(f"{server.url}/studies/{sealed.number}/results")
     shown_to_axe(page, "office-results-sealed")
     page.goto(f"{server.url}/studies/{sealed.number}")
-    page.get_by_role("button", name="Invite a reader").click()
+    page.get_by_role("button", name="Invite readers").click()
     shown_to_axe(page, "office-invitation")
     page.goto(f"{server.url}/studies/{demo.number}/results")
     picture(page, "results")

@@ -262,7 +262,7 @@ def test_a_researcher_goes_from_invitation_to_the_unblinded_table(
     axe_finds_nothing(page)
     page.get_by_role("link", name=title).click()
     axe_finds_nothing(page)
-    page.get_by_role("button", name="Invite a reader").click()
+    page.get_by_role("button", name="Invite readers").click()
     link = page.locator("code").inner_text()
     assert link.startswith(f"{server.url}/r/")
     axe_finds_nothing(page)
