@@ -86,7 +86,8 @@ def test_a_flipped_image_changes_in_place_by_button_and_by_key(
     shows(first, "original")
     original, perturbed = (first.locator(f"img.{arm}") for arm in ("original", "perturbed"))
     assert original.bounding_box() == perturbed.bounding_box()
-    original.evaluate("(one) => one.decode()")
+    first.scroll_into_view_if_needed()
+    page.wait_for_function("() => document.querySelector('.blink img.original').naturalWidth > 0")
     assert original.evaluate("(one) => [one.width, one.naturalWidth]") == [128, 128]
 
     button = first.get_by_role("button", name="Perturbed")
