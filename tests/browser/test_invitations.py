@@ -22,7 +22,7 @@ def test_links_are_copied_and_downloaded_from_the_page_that_shows_them(
     page.keyboard.press("Enter")
     page.get_by_role("button", name="Invite readers").click()
     page.get_by_role("button", name="Copy the link").click()
-    expect(page.get_by_role("status")).to_have_text("The link is copied.")
+    expect(page.locator("#copied_url")).to_have_text("The link is copied.")
     assert page.evaluate("navigator.clipboard.readText()") == page.locator("#url").inner_text()
     expect(page.get_by_role("img", name="QR code of the link of R01")).to_be_visible()
     looks_right(page, "invitation")
