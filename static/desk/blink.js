@@ -1,6 +1,6 @@
 const ONCE_A_SECOND_MS = 1000;
 
-/** An original and a perturbed image in one place, of which one is shown. */
+/** Two images in one place, of which one is shown. Readers can load this file too: it names neither. */
 class Blink {
   #figure;
   #button;
@@ -15,14 +15,14 @@ class Blink {
     this.show(false);
   }
 
-  /** @param {boolean} perturbed */
-  show(perturbed) {
-    this.#figure.dataset.shows = perturbed ? "perturbed" : "original";
-    this.#button.setAttribute("aria-pressed", String(perturbed));
+  /** @param {boolean} second */
+  show(second) {
+    this.#figure.dataset.shows = second ? "second" : "first";
+    this.#button.setAttribute("aria-pressed", String(second));
   }
 
   toggle() {
-    this.show(this.#figure.dataset.shows === "original");
+    this.show(this.#figure.dataset.shows === "first");
   }
 
   /** @param {Element | null} element */
@@ -54,10 +54,10 @@ function changeByItself() {
   }
   choice.parentElement.hidden = still.matches;
   if (choice.checked && !still.matches) {
-    let perturbed = false;
+    let second = false;
     timer = setInterval(() => {
-      perturbed = !perturbed;
-      blinks.forEach((blink) => blink.show(perturbed));
+      second = !second;
+      blinks.forEach((blink) => blink.show(second));
     }, ONCE_A_SECOND_MS);
   }
 }

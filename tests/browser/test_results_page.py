@@ -58,10 +58,10 @@ def results(
     return open_page
 
 
-def shows(figure: Locator, arm: str) -> None:
+def shows(figure: Locator, place: str) -> None:
     """One image in one place."""
-    other = {"original": "perturbed", "perturbed": "original"}[arm]
-    expect(figure.locator(f"img.{arm}")).to_have_css("visibility", "visible")
+    other = {"first": "second", "second": "first"}[place]
+    expect(figure.locator(f"img.{place}")).to_have_css("visibility", "visible")
     expect(figure.locator(f"img.{other}")).to_have_css("visibility", "hidden")
 
 
@@ -83,38 +83,38 @@ def test_a_flipped_image_changes_in_place_by_button_and_by_key(
 ) -> None:
     page = results()
     first, second = page.locator(".blink").all()[:2]
-    shows(first, "original")
-    original, perturbed = (first.locator(f"img.{arm}") for arm in ("original", "perturbed"))
+    shows(first, "first")
+    original, perturbed = (first.locator(f"img.{place}") for place in ("first", "second"))
     assert original.bounding_box() == perturbed.bounding_box()
     first.scroll_into_view_if_needed()
-    page.wait_for_function("() => document.querySelector('.blink img.original').naturalWidth > 0")
+    page.wait_for_function("() => document.querySelector('.blink img.first').naturalWidth > 0")
     assert original.evaluate("(one) => [one.width, one.naturalWidth]") == [128, 128]
 
     button = first.get_by_role("button", name="Perturbed")
     button.focus()
     page.keyboard.press("Enter")
-    shows(first, "perturbed")
+    shows(first, "second")
     expect(button).to_have_attribute("aria-pressed", "true")
     page.keyboard.press("b")
-    shows(first, "original")
-    shows(second, "original")
+    shows(first, "first")
+    shows(second, "first")
     page.get_by_role("link", name="Plainsight").focus()
     page.keyboard.press("b")
-    shows(first, "perturbed")
-    shows(second, "perturbed")
+    shows(first, "second")
+    shows(second, "second")
     picture(page, first)
     page.get_by_label("Methods and results").fill("b")
-    shows(first, "perturbed")
+    shows(first, "second")
 
 
 def test_images_change_by_themselves_only_when_asked_to(results: Callable[..., Page]) -> None:
     page = results()
     figure = page.locator(".blink").first
     page.wait_for_timeout(1200)
-    shows(figure, "original")
+    shows(figure, "first")
     page.get_by_label("once a second").check()
-    shows(figure, "perturbed")
-    shows(figure, "original")
+    shows(figure, "second")
+    shows(figure, "first")
 
 
 def test_nothing_moves_where_the_system_asks_for_rest(results: Callable[..., Page]) -> None:
@@ -126,8 +126,8 @@ def test_nothing_moves_where_the_system_asks_for_rest(results: Callable[..., Pag
 def test_without_scripts_both_images_stand_side_by_side(results: Callable[..., Page]) -> None:
     page = results(java_script_enabled=False)
     figure = page.locator(".blink").first
-    for arm in ("original", "perturbed"):
-        expect(figure.locator(f"img.{arm}")).to_have_css("visibility", "visible")
+    for place in ("first", "second"):
+        expect(figure.locator(f"img.{place}")).to_have_css("visibility", "visible")
     expect(figure.get_by_role("button")).to_have_count(0)
 
 
