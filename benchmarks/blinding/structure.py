@@ -45,6 +45,7 @@ REVEALING = re.compile(
     r"\balter|\btwice\b|\bcase\b|\bcases\b|\bbatch|\barm\b|\bset [12]\b|each image is",
     re.IGNORECASE,
 )
+IN_FILES = re.compile(r"perturb|adversar|\battack|\btruth|stimul|epsilon", re.IGNORECASE)
 OF_PAIRS = re.compile(r"\balter(ed)?\b", re.IGNORECASE)
 DATA_SET = re.compile(r"\bdata set\b", re.IGNORECASE)
 ELSEWHERE = re.compile(r"""(?:src|href|action)\s*=\s*["'](?:https?:)?//""")
@@ -178,7 +179,7 @@ def addresses(visits: Sequence[Visit]) -> Iterator[str]:
 
 
 def words(visits: Sequence[Visit]) -> Iterator[str]:
-    """Of pages, errors and lists: no word that tells, nothing from another host.
+    """Of pages, errors, lists and files: no word that tells, nothing from another host.
 
     Only in the block of pairs, when all is labelled, is it said that images were altered.
     """
@@ -191,7 +192,11 @@ def words(visits: Sequence[Visit]) -> Iterator[str]:
 
 def words_of(exchange: Exchange, has_read: bool) -> Iterator[str]:
     kind = kind_of(exchange)
-    if kind in {"image", "file"}:
+    if kind == "image":
+        return
+    if kind == "file":
+        if found := IN_FILES.search(exchange.body.decode("utf-8", "replace")):
+            yield f"file: {exchange.path} says {found.group()!r}"
         return
     text = DATA_SET.sub("", exchange.body.decode("utf-8", "replace"))
     if has_read and exchange.path in {"/reading/pairs", ROOM}:

@@ -1,6 +1,8 @@
 """Leaks by scripts of the page itself."""
 
-from benchmarks.blinding.boundary import Mutant
+import gzip
+
+from benchmarks.blinding.boundary import Mutant, Reply
 
 OF_KEY = "const { arm, truth, stimulus, set_number } = observer.secret(token)"
 RESTORED_ZOOM = (
@@ -36,6 +38,7 @@ def in_browser() -> list[Mutant]:
             "data-case on the page", (21,), script=drawn("document.body.dataset.case = stimulus")
         ),
         Mutant("a name for debugging", (21,), script=drawn("window.present = { arm, truth }")),
+        Mutant("the style sheet names an arm", (27,), page=naming_style, script=" "),
         Mutant("the zoom of the first copy is restored", (22,), script=drawn(RESTORED_ZOOM)),
         Mutant("decoding takes longer for one arm", (19,), script=decoded(SLOWER), is_subtle=True),
         Mutant(
@@ -50,6 +53,13 @@ def in_browser() -> list[Mutant]:
             "arms in localStorage", (20,), script=decoded("localStorage.setItem('arm', `${arm}`)")
         ),
     ]
+
+
+def naming_style(reply: Reply) -> None:
+    if reply.path == "/static/plainsight.css":
+        is_packed = reply.headers.pop("content-encoding", "") == "gzip"
+        style = gzip.decompress(reply.body) if is_packed else reply.body
+        reply.body = style + b".perturbed { color: inherit }"
 
 
 def drawn(act: str) -> str:
