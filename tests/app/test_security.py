@@ -163,6 +163,8 @@ def test_no_page_holds_inline_code_or_another_host() -> None:
     """The policy would block it."""
     for template in ROOT.glob("templates/**/*.html"):
         html = template.read_text(encoding="utf-8")
+        if template.name == "report.html":  # one file that can be sent: its style goes by a hash
+            html = html.replace("<style>{{ page.style }}</style>", "")
         assert not re.search(r"\son\w+=|\sstyle=|<style|javascript:|https?://", html), template
         data = r'type="application/json"'  # no code: the texts that a script shows
         assert not re.search(rf"<script(?![^>]*(\bsrc=|{data}))", html), template
