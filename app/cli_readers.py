@@ -68,9 +68,7 @@ def study_invite(
 
     A study that is not started yet is started first: see plainsight study start.
 
-    \b
-    Examples: plainsight study invite 1 --expires 2099-12-31
-              plainsight study invite 1 --count 12 --csv links.csv
+    Example: plainsight study invite 1 --count 12 --csv links.csv --expires 2099-12-31
     """
     settings = settings_for(database)
     with opened(settings) as store, new_file(csv_file) as file, store.writing() as session:
