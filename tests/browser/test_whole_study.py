@@ -3,7 +3,6 @@
 import re
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -281,20 +280,6 @@ def test_a_researcher_goes_from_invitation_to_the_unblinded_table(
     for path in ("batches", "batches/1", "studies/new", "sign-in", "no-such-page"):
         page.goto(f"{server.url}/{path}")
         axe_finds_nothing(page)
-
-
-def test_a_wrong_batch_is_explained_on_the_upload_page(
-    server: Server, computer: Callable[..., BrowserContext], tmp_path: Path
-) -> None:
-    page = computer().new_page()
-    sign_in(page, server)
-    broken = tmp_path / "broken.zip"
-    broken.write_bytes(b"not a zip")
-    page.goto(f"{server.url}/batches")
-    page.get_by_label("Zip file").set_input_files(broken)
-    page.get_by_role("button", name="Upload").click()
-    expect(page.get_by_role("alert")).to_contain_text("Nothing was imported")
-    axe_finds_nothing(page)
 
 
 def test_no_answer_can_be_taken_back_where_the_study_says_so(

@@ -103,7 +103,7 @@ def test_the_demo_goes_from_nothing_to_a_study_and_is_there_at_once_the_next_tim
     browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
     browser.addheaders = [("Accept", "text/html")]
     with browser.open(link[1], timeout=30) as start, browser.open(page[1], timeout=30) as sign_in:
-        assert "Begin" in start.read().decode()
+        assert "I agree and begin" in start.read().decode()
         assert "Sign in" in sign_in.read().decode()
     assert second.interrupt() == 0
 
