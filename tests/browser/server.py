@@ -206,6 +206,8 @@ class Server:
             try:
                 with urllib.request.urlopen(f"{self.url}/healthz", timeout=5):  # noqa: S310
                     return
+            except urllib.error.HTTPError as not_yet:
+                not_yet.close()
             except (urllib.error.URLError, ConnectionError):
                 time.sleep(0.05)
         raise RuntimeError(f"the server ended with {self.process.returncode}")
