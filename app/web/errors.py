@@ -16,6 +16,7 @@ from app.web.templating import Message, render, wants_json
 
 NO_SUCH_PAGE = N_("There is no such page.")
 PLEASE_CHECK = N_("Please check: {fields}.")
+HEADINGS = {409: "Not possible at present", 422: "Please check"}  # instead of HTTP's own words
 UNEXPECTED = N_("Something went wrong on our side. Nothing was changed; please try again.")
 
 
@@ -31,7 +32,8 @@ def answer(request: Request, status: int, message: str, **values: str) -> Respon
     if wants_json(request):
         return JSONResponse({"message": said}, status, {"Cache-Control": "no-store"})
     if not is_for_reader(request):
-        return render("error.html", Message(HTTPStatus(status).phrase, said), status=status)
+        heading = HEADINGS.get(status, HTTPStatus(status).phrase)
+        return render("error.html", Message(heading, said), status=status)
     template = "reader/closed.html" if status == NotAllowed.status else "reader/error.html"
     return render(template, Message("", said), status=status, language=language)
 
