@@ -16,6 +16,8 @@ from itertools import combinations
 import numpy as np
 
 from app.reading.order import order
+from app.reading.pairs import pair_order
+from app.vocabulary import PairTask
 from benchmarks.blinding.classifier import Labels, Numbers, Table
 from benchmarks.blinding.facts import Facts
 from benchmarks.blinding.secrets import Secret
@@ -47,6 +49,11 @@ class Design:
 
     def reference_arms(self, seed: object) -> list[int]:
         return [image % self.versions for image in self.reference(seed)]
+
+    def reference_sides(self, task: PairTask, seed: object) -> list[bool]:
+        """Of each pair of different images, whether the perturbed one is left."""
+        pairs = pair_order(self.images, task=task, seed=f"reference/{seed}")
+        return [pair.left > pair.right for pair in pairs if pair.left != pair.right]
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,11 @@
 import statistics
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 from scipy import stats
 
+from app.vocabulary import PairTask
 from benchmarks.blinding.links import Design
 from benchmarks.blinding.secrets import Secret
 
@@ -19,7 +20,7 @@ def of_key(secrets: Sequence[Secret], design: Design) -> Iterator[str]:
     for secret in sorted(secrets, key=lambda each: each.position):
         parts[secret.part][secret.reader].append(secret)
     yield from of_reading(list(parts["reading"].values()), design)
-    yield from of_pairs(list(parts["pairs"].values()))
+    yield from of_pairs(list(parts["pairs"].values()), design)
     read = {secret.case for secret in secrets if secret.part == "reading"}
     if any(s.case in read for s in secrets if s.part == "practice"):
         yield "practice: a case is read as well"
@@ -56,18 +57,30 @@ def of_orientations(secrets: Sequence[Secret]) -> Iterator[str]:
         yield "orientation: a reader sees a case twice in one"
 
 
-def of_pairs(readers: Sequence[Sequence[Secret]]) -> Iterator[str]:
-    """Of two different images the perturbed one is as often left as right, in no pattern."""
+def of_pairs(readers: Sequence[Sequence[Secret]], design: Design) -> Iterator[str]:
+    """Of two different images the perturbed one is as often left as right, in no pattern.
+
+    The sides are even in either half of a block, so they change more often than a coin's: how
+    often is compared with other orders of the design.
+    """
     sides = [[s.arm for s in secrets if s.arm != s.beside_arm] for secrets in readers]
     flat = [side for mine in sides for side in mine]
     if not flat:
         return
     if stats.binomtest(sum(flat), len(flat)).pvalue < CERTAIN:
         yield f"pairs: the altered image is left in {sum(flat)} of {len(flat)}"
-    turns = [one != other for mine in sides for one, other in pairwise(mine)]
-    if not 0.25 < statistics.fmean(turns) < 0.85:
-        yield f"pairs: the side changes in {sum(turns)} of {len(turns)}"
-    if len(sides) > 1 and len({tuple(mine) for mine in sides}) == 1:
+    has_catches = any(s.arm == s.beside_arm for secrets in readers for s in secrets)
+    task = PairTask.COMPARE if has_catches else PairTask.CHOICE
+    others = [design.reference_sides(task, f"sides/{n}") for n in range(REFERENCES)]
+    usual = [changes(mine) for mine in others]
+    found = [changes(mine) for mine in sides]
+    if (
+        len({*found, *usual}) > 1
+        and stats.mannwhitneyu(found, usual, method="asymptotic").pvalue < CERTAIN
+    ):
+        yield f"pairs: the side changes {statistics.fmean(found):.1f} times"
+    alike = statistics.fmean(one == other for one, other in combinations(others, 2))
+    if len({tuple(mine) for mine in sides}) == 1 and alike ** (len(sides) - 1) < CERTAIN:
         yield "pairs: all readers have the same sides"
 
 
@@ -75,6 +88,10 @@ def lateness(secrets: Sequence[Secret]) -> float:
     """By how many places perturbed images come later than originals."""
     places = [[s.position for s in secrets if s.arm == arm] for arm in (0, 1)]
     return statistics.fmean(places[1]) - statistics.fmean(places[0])
+
+
+def changes(sides: Sequence[int]) -> int:
+    return sum(one != other for one, other in pairwise(sides))
 
 
 def agreement(arms: Sequence[int]) -> float:

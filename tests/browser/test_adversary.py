@@ -3,7 +3,7 @@
 The full run is benchmarks/blinding_adversary.py; this is a small one of it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -12,8 +12,11 @@ from app.vocabulary import PairTask
 from benchmarks.blinding.boundary import Mutant
 from benchmarks.blinding.chromium_readers import in_chromium
 from benchmarks.blinding.judgement import Judge
+from benchmarks.blinding.links import Design
 from benchmarks.blinding.mutants import all_mutants
+from benchmarks.blinding.orders import of_pairs
 from benchmarks.blinding.run import observed, plainly
+from benchmarks.blinding.secrets import Secret
 from benchmarks.blinding.study import Prepared, prepare
 
 CONFIDENCE = 0.9999  # a suite is run very often, and chance must not make it fail
@@ -85,6 +88,27 @@ def test_the_notice_is_of_the_leak(small: Prepared) -> None:
     """Where nothing is put back, the same few readers give no alarm."""
     visits, key = observed(small, Mutant("nothing put back", (), script=" "), in_chromium())
     assert judge(small).reason(visits, key) == ""
+
+
+@pytest.mark.parametrize("task", PairTask)
+def test_only_sides_that_take_turns_are_a_pattern(task: PairTask) -> None:
+    """Chance alone gives no alarm, however few pairs there are."""
+    for cases, readers in ((1, 2), (2, 2), (4, 4), (6, 8)):
+        design = Design(cases=cases, versions=2, sets=2, minimum_gap=2)
+        for study in range(20):
+            sides = [design.reference_sides(task, f"{study}/{n}") for n in range(readers)]
+            assert list(of_pairs([of_sides(mine, task) for mine in sides], design)) == []
+    turns = [of_sides([place % 2 == 0 for place in range(6)], task)] * 8
+    assert len(list(of_pairs(turns, design))) == 2
+
+
+def of_sides(sides: Sequence[bool], task: PairTask) -> list[Secret]:
+    catches = [(0, 0)] if task is PairTask.COMPARE else []
+    shown = [(int(is_left), int(not is_left)) for is_left in sides] + catches
+    return [
+        Secret("", "pairs", 0, place, 0, 0, 0, left, 0, 0, 0, right)
+        for place, (left, right) in enumerate(shown)
+    ]
 
 
 def test_leaks_are_many_and_have_names_of_their_own() -> None:
