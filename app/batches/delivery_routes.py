@@ -120,7 +120,10 @@ def announce(
 ) -> Response:
     """Where to send the pieces, and how much is here already."""
     if form.total_bytes > most_mib(request) * MIB:
-        raise TooLarge(f"The file is larger than the limit of {most_mib(request)} MiB.")
+        raise TooLarge(
+            f"This is larger than the limit of {most_mib(request)} MiB. Deliver it in two parts, "
+            "each with whole cases, or ask who runs this server for a larger limit."
+        )
     new = announced(form.file_name, form.kind, form.total_bytes, form.said)
     delivery = begin(session, folder_of(request), researcher.id, new, now())
     return JSONResponse({**progress_of(delivery), "piece_bytes": PIECE_BYTES}, 201)

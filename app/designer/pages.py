@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from app.designer.forms import AmendForm
-from app.designer.panel import MOST_ENUMERATED, Planned, Row, percent, reckon
+from app.designer.panel import MOST_ENUMERATED, Row, percent, reckon
+from app.designer.planned import Planned
 from app.studies.design_pages import Fact, Needed, ReckoningView
 
 

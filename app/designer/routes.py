@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from app.batches.service import find_batch, list_batches
 from app.designer.forms import AmendForm, amend_form_of
 from app.designer.pages import AmendPage, reckoning_view
-from app.designer.panel import Planned
+from app.designer.planned import Planned
 from app.designer.service import amend_study, start_study
 from app.errors import Conflict, Invalid, NotFound
 from app.researchers.domain import Right

@@ -163,12 +163,15 @@ def arrange(session: Session, study: Study, batch: Batch, new: NewStudy) -> None
 def require_possible(session: Session, study: Study, batch: Batch, new: NewStudy) -> None:
     """Invalid for what cannot be; Conflict for the title of another study of this researcher."""
     refuse_revealing(
-        title=new.public_title,
+        title_for_readers=new.public_title,
         question=new.question,
         criterion=new.criterion or batch.criterion,
         instructions=new.instructions,
     )
-    for name, text in (("public title", new.public_title), ("internal title", new.internal_title)):
+    for name, text in (
+        ("title for readers", new.public_title),
+        ("title for researchers", new.internal_title),
+    ):
         if not text.strip():
             raise Invalid(f"The study needs a {name}.")
     require_sensible_numbers(new)

@@ -1,7 +1,7 @@
 """Errors in words: a page for a person, JSON for a script, and no traces for either."""
 
 from http import HTTPStatus
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -17,6 +17,7 @@ from app.web.templating import Message, render, wants_json
 NO_SUCH_PAGE = N_("There is no such page.")
 PLEASE_CHECK = N_("Please check: {fields}.")
 HEADINGS = {409: "Not possible at present", 422: "Please check"}  # instead of HTTP's own words
+SIGNED_OUT = "You are signed out, so nothing is reckoned here. What you have typed stays."
 UNEXPECTED = N_("Something went wrong on our side. Nothing was changed; please try again.")
 
 
@@ -41,12 +42,26 @@ def answer(request: Request, status: int, message: str, **values: str) -> Respon
 def study_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, StudyError)  # noqa: S101 (how starlette types its handlers)
     if isinstance(error, SignInNeeded) and not wants_json(request):
+        if request.headers.get("hx-request") == "true":
+            return sign_in_from_within(request)
         then = request.url.path if request.method == "GET" else "/"  # a form must be sent again
         return RedirectResponse(f"/sign-in?next={quote(then)}", 303)
     if isinstance(error, Invalid) and error.problems and wants_json(request):
         listed = {"message": str(error), "problems": list(error.problems)}
         return JSONResponse(listed, error.status, {"Cache-Control": "no-store"})
     return answer(request, error.status, str(error))
+
+
+def sign_in_from_within(request: Request) -> Response:
+    """Of a part of a page that a script asked for, where the whole sign-in page has no place.
+
+    A page that only looks goes to sign in and comes back. One with a form stays, since what was
+    typed would be lost: it shows how to sign in beside it.
+    """
+    if request.method == "GET":
+        then = urlsplit(request.headers.get("hx-current-url", "/")).path or "/"
+        return Response(status_code=401, headers={"HX-Redirect": f"/sign-in?next={quote(then)}"})
+    return render("signed_out.html", Message("Signed out", SIGNED_OUT), status=401)
 
 
 def http_error(request: Request, error: Exception) -> Response:

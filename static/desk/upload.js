@@ -1,58 +1,28 @@
 /** The upload forms: folders and drag and drop, pieces and progress. Without it they are plain. */
 
+import { choiceOf, dropped, sizeOf, wrongIn } from "./chosen.js";
 import { Refused, Sender } from "./sender.js";
 import { zipOf } from "./zip.js";
 
 const MIB = 1024 * 1024;
-const LITTER = /(^|\/)(\.DS_Store|Thumbs\.db|desktop\.ini|\._[^/]*)$/;
-
-/** @typedef {{name: string, zip: File | null, entries: import("./zip.js").Entry[]}} Choice */
-
-/** What one field chose: one zip, or the files of a folder with their paths below it. */
-function choiceOf(files) {
-  const kept = [...files].filter(({ file, path }) => file.size > 0 && !LITTER.test(path));
-  if (kept.length === 1 && kept[0].path.toLowerCase().endsWith(".zip")) {
-    return { name: kept[0].file.name, zip: kept[0].file, entries: [] };
-  }
-  const top = kept.length > 0 ? kept[0].path.split("/")[0] : "";
-  const isFolder = kept.every(({ path }) => path.startsWith(`${top}/`));
-  const below = (path) => (isFolder ? path.slice(top.length + 1) : path);
-  return {
-    name: isFolder ? top : "files",
-    zip: null,
-    entries: kept.map(({ file, path }) => ({ file, path: below(path) })),
-  };
-}
-
-/** The files of a dropped item, with their paths; a folder is walked through. */
-async function dropped(item, path = "") {
-  if (item.isFile) {
-    const file = await new Promise((resolve, reject) => item.file(resolve, reject));
-    return [{ file, path: path + item.name }];
-  }
-  const reader = item.createReader();
-  const found = [];
-  for (;;) {
-    const some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
-    if (some.length === 0) {
-      return found;
-    }
-    for (const child of some) {
-      found.push(...(await dropped(child, `${path}${item.name}/`)));
-    }
-  }
-}
-
 /** One field: a zip is chosen, or a folder, or either is dropped on it. */
 class Picker {
-  /** @type {Choice | null} */
+  /** @type {import("./chosen.js").Choice | null} */
   choice = null;
+  /** What is wrong with what was chosen last. */
+  wrong = "";
   #zip;
   #folder;
   #said;
 
-  /** @param {HTMLElement} element */
-  constructor(element) {
+  #kind;
+
+  /**
+   * @param {HTMLElement} element
+   * @param {string} kind what is delivered
+   */
+  constructor(element, kind) {
+    this.#kind = kind;
     this.side = element.dataset.side;
     this.label = element.querySelector("label").textContent.trim();
     this.#zip = element.querySelector("input:not([webkitdirectory])");
@@ -98,12 +68,20 @@ class Picker {
 
   #take(files) {
     const choice = choiceOf(files);
-    const count = choice.entries.length;
-    const isEmpty = choice.zip === null && count === 0;
-    this.choice = isEmpty ? null : choice;
-    const many = count === 1 ? "1 file" : `${count} files`;
-    this.#said.value = isEmpty ? "There is no file in it." : choice.zip ? choice.name : many;
+    this.wrong = wrongIn(choice, this.#kind);
+    this.choice = this.wrong ? null : choice;
+    this.#said.classList.toggle("error", this.wrong !== "");
+    this.#said.value = this.wrong || inWords(choice);
   }
+}
+
+const megabytes = (bytes) => (bytes / MIB).toFixed(1);
+
+function inWords(choice) {
+  const count = choice.entries.length;
+  const many = count === 1 ? "1 file" : `${count} files`;
+  const size = `${megabytes(sizeOf(choice))} MiB`;
+  return choice.zip ? `${choice.name}, ${size}` : `${choice.name}: ${many}, ${size}`;
 }
 
 /** One form with its pickers. */
@@ -118,7 +96,9 @@ class Upload {
   /** @param {HTMLFormElement} form */
   constructor(form) {
     this.#form = form;
-    this.#pickers = [...form.querySelectorAll("[data-picker]")].map((one) => new Picker(one));
+    this.#pickers = [...form.querySelectorAll("[data-picker]")].map(
+      (one) => new Picker(one, form.dataset.kind),
+    );
     this.#button = form.querySelector("button[type=submit]");
     this.#bar = form.querySelector("progress");
     this.#said = form.querySelector("[role=status]");
@@ -152,9 +132,12 @@ class Upload {
   async #whole() {
     const missing = this.#pickers.filter((picker) => picker.choice === null);
     if (missing.length > 0) {
-      throw new Refused(missing.map((picker) => `Choose a zip or a folder: ${picker.label}.`));
+      throw new Refused(
+        missing.map(({ wrong, label }) => wrong || `Choose a zip or a folder: ${label}.`),
+      );
     }
     const choices = this.#pickers.map((picker) => picker.choice);
+    this.#refuseTooLarge(choices.reduce((sum, choice) => sum + sizeOf(choice), 0));
     const name = choices.map((choice) => choice.name).join(" and ");
     if (choices.length === 1 && choices[0].zip !== null) {
       return { name, file: choices[0].zip };
@@ -177,6 +160,17 @@ class Upload {
     return { name, file };
   }
 
+  /** Before anything is read or sent. */
+  #refuseTooLarge(bytes) {
+    const most = Number(this.#form.dataset.mostMib);
+    if (bytes > most * MIB) {
+      throw new Refused([
+        `This has ${megabytes(bytes)} MiB, and at most ${most} MiB are taken. Deliver it in two ` +
+          "parts, each with whole cases, or ask who runs this server for a larger limit.",
+      ]);
+    }
+  }
+
   #announcement(name, file) {
     const said = new URLSearchParams();
     for (const [field, value] of new FormData(this.#form)) {
@@ -192,8 +186,7 @@ class Upload {
   #sent(done, total) {
     this.#bar.max = total;
     this.#bar.value = done;
-    const [here, all] = [done, total].map((bytes) => (bytes / MIB).toFixed(1));
-    this.#say(`${here} of ${all} MiB have arrived.`);
+    this.#say(`${megabytes(done)} of ${megabytes(total)} MiB have arrived.`);
   }
 
   #say(words) {
@@ -208,6 +201,7 @@ class Upload {
     });
     this.#problems.querySelector("ul").replaceChildren(...items);
     this.#problems.hidden = false;
+    this.#problems.focus();
     this.#button.disabled = false;
     this.#bar.hidden = true;
     this.#say("");

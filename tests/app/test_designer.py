@@ -13,14 +13,13 @@ from sqlalchemy.exc import DBAPIError
 from app.analysis.statistics.planning import tost_power, units_for_flips
 from app.designer.panel import (
     POWER,
-    RULES,
-    Planned,
-    minutes_of_sittings,
     reckon,
     tumours_needed,
     units_needed,
     unstable_at_most,
 )
+from app.designer.planned import Planned, minutes_of_sittings
+from app.designer.warnings import RULES
 from app.storage.models import Event, Study, StudyStimulus
 from app.storage.session import Database
 from app.studies.domain import Design
