@@ -103,12 +103,13 @@ def write_batch(
     seed: int = 0,
     name: str = "A small batch",
     images: Sequence[Pixels] = (),
+    evidence: bool = False,
 ) -> Path:
     """A valid batch in the folder `path`; its bytes depend on nothing but the arguments.
 
     Truths are 1, 0, 1, 0, ... unless given. The budgets of the conditions are once, twice,
     three times `epsilon`, and their ids are linf-2, linf-4, linf-6. `images` are the originals,
-    instead of drawn ones.
+    instead of drawn ones. With `evidence` it is of version 1.1.
     """
     rng = np.random.default_rng(seed)
     (path / "images").mkdir(parents=True)
@@ -135,8 +136,92 @@ def write_batch(
         ],
         "provenance": {"code": {"version": "0.1.0", "commit": None}, "seed": seed},
     }
+    if evidence:
+        manifest |= {"format_version": 1.1, "evidence": write_evidence(path, rng, manifest, size)}
     (path / "batch.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
     return path
+
+
+SMALLEST: dict[str, tuple[float | str, ...]] = {
+    "linf": (1, 1, 2, 4, "inf"),
+    "l2": (0.5, 1, 1.5, 3, 3.5),
+}
+CURVE_EPSILONS = (0.5, 1, 2, 4)
+
+
+def write_evidence(
+    path: Path, rng: np.random.Generator, manifest: dict[str, Any], size: int
+) -> dict[str, Any]:
+    """All that evidence may hold. The smallest perturbations of five patches are SMALLEST."""
+    (path / "evidence/saliency").mkdir(parents=True)
+    network = {
+        "network_sha256": "1" * 64,
+        "data_sha256": "2" * 64,
+        "cross_validation": {
+            "folds": 3,
+            "patches": 300,
+            "positives": 150,
+            "auc": {"mean": 0.97, "sd": 0.01},
+            "accuracy": {"mean": 0.94, "sd": 0.02},
+            "calibration_error": {"mean": 0.05, "sd": None},
+        },
+        "saliency_method": "gradient",
+        "provenance": {"code": {"version": "0.1.0", "commit": None}, "seed": 0},
+    }
+    points = [
+        (norm, epsilon, *share([float(s) <= epsilon for s in sizes]), "minimal", "8")
+        for norm, sizes in SMALLEST.items()
+        for epsilon in CURVE_EPSILONS
+    ]
+    smallest = [
+        (f"p{number}", norm, sizes[number] if sizes[number] != "inf" else 9, sizes[number], 1)
+        for norm, sizes in SMALLEST.items()
+        for number in range(5)
+    ]
+    natural = [
+        ("jpeg", 80.0, *share([True] + 9 * [False]), 1.5, 2.5, 20.0, 0.97),
+        ("blur", 1.0, *share(4 * [True] + 6 * [False]), 3.0, 4.5, 60.0, 0.91),
+        ("pgd_linf", 2.0, *share(9 * [True] + [False]), 1.0, 1.2, 2.0, 0.99),
+    ]
+    bins = [(0, 0.0, 0.5, 5, 0.2, 0.2), (1, 0.5, 1.0, 0, "", "")]
+    rate = "n,successes,rate,low,high"
+    texts = {
+        "network.json": json.dumps(network, indent=2) + "\n",
+        "curves.csv": table(f"norm,epsilon,{rate},method,bits", points),
+        "minimal.csv": table("case,norm,epsilon_float,epsilon_8bit,truth", smallest),
+        "natural.csv": table(f"change,level,{rate},l1_mad,l2_rmsd,linf,ssim", natural),
+        "calibration.csv": table("bin,low,high,n,mean_p,share_positive", bins),
+    }
+    files = []
+    for name, text in texts.items():
+        (path / "evidence" / name).write_text(text, encoding="utf-8")
+        sha256 = hashlib.sha256(text.encode()).hexdigest()
+        files.append({"file": f"evidence/{name}", "sha256": sha256})
+    saliency = [
+        {"case": case["id"], "condition": image, **write_saliency(path, rng, size)}
+        for case in manifest["cases"]
+        for image in ("original", *(each["condition"] for each in case["perturbed"]))
+    ]
+    return {"files": files, "saliency": saliency}
+
+
+def share(fooled: list[bool]) -> tuple[int, int, float, float, float]:
+    """n, successes, rate and an interval around it."""
+    rate = sum(fooled) / len(fooled)
+    return len(fooled), sum(fooled), rate, max(0.0, rate - 0.2), min(1.0, rate + 0.2)
+
+
+def table(header: str, rows: Sequence[Sequence[object]]) -> str:
+    return "\n".join([header, *(",".join(map(str, row)) for row in rows)]) + "\n"
+
+
+def write_saliency(folder: Path, rng: np.random.Generator, size: int) -> dict[str, str]:
+    grey = rng.integers(0, 256, (size, size, 1), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(np.repeat(grey, 3, axis=2)).save(buffer, "PNG")
+    file = f"evidence/saliency/{rng.bytes(16).hex()}.png"
+    (folder / file).write_bytes(buffer.getvalue())
+    return {"file": file, "sha256": hashlib.sha256(buffer.getvalue()).hexdigest()}
 
 
 @pytest.fixture(scope="session")

@@ -2,19 +2,22 @@
 
 import hashlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from app.batches.digests import WrongDigestError, other_digest, read_unchanged
 from app.batches.domain import (
     Pixels,
     contradictions,
     pixel_digest,
     wrong_in_pair,
 )
+from app.batches.evidence_check import Shapes, check_evidence
 from app.batches.files import (
     Files,
     Limits,
-    Source,
     TotalTooLargeError,
     UnreadableError,
     open_files,
@@ -27,6 +30,7 @@ from app.batches.manifest import (
     Manifest,
     OriginalImage,
     PerturbedImage,
+    SaliencyImage,
     read_manifest,
 )
 from app.batches.png import NotPlainPngError, Picture, decode
@@ -54,12 +58,14 @@ class CheckedImage:
 
 @dataclass(frozen=True)
 class CheckedBatch:
-    """A batch with nothing wrong. `digest` is the SHA-256 of the bytes of `batch.json`."""
+    """A batch with nothing wrong. `digest` is the SHA-256 of the bytes of `batch.json`;
+    `evidence` is what its tables hold, ready for JSON."""
 
     manifest: Manifest
     digest: str
     path: Path
     limits: Limits
+    evidence: dict[str, Any] | None
 
     @property
     def total(self) -> int:
@@ -71,27 +77,28 @@ class CheckedBatch:
         The files are read again, and each must have the digest that was checked: Conflict if
         one has not.
         """
-        try:
-            with open_files(self.path, self.limits) as files:
-                for case in self.manifest.cases:
-                    for image in case.images:
-                        content = read_unchanged(files, image.file, image.sha256)
-                        yield checked_image(case.id, image.condition, content, self.limits)
-        except (UnreadableError, TotalTooLargeError, WrongDigestError, NotPlainPngError) as error:
-            raise Conflict("The batch changed while it was imported; import it again.") from error
+        with unchanged(), open_files(self.path, self.limits) as files:
+            for case in self.manifest.cases:
+                for image in case.images:
+                    content = read_unchanged(files, image.file, image.sha256)
+                    yield checked_image(case.id, image.condition, content, self.limits)
+
+    def saliency(self) -> Iterator[tuple[SaliencyImage, Pixels]]:
+        """As `images`, of where the network looks."""
+        listed = self.manifest.evidence
+        with unchanged(), open_files(self.path, self.limits) as files:
+            for image in listed.saliency if listed else ():
+                content = read_unchanged(files, image.file, image.sha256)
+                yield image, decode(content, self.limits.pixels).pixels
 
 
-class WrongDigestError(Exception):
-    """Its argument is the digest that the file has."""
-
-
-def read_unchanged(files: Source, name: str, sha256: str) -> bytes:
-    """Raises UnreadableError, TotalTooLargeError or WrongDigestError."""
-    content = files.read(name)
-    digest = hashlib.sha256(content).hexdigest()
-    if digest != sha256:
-        raise WrongDigestError(digest)
-    return content
+@contextmanager
+def unchanged() -> Iterator[None]:
+    """Conflict when a file is not as it was checked."""
+    try:
+        yield
+    except (UnreadableError, TotalTooLargeError, WrongDigestError, NotPlainPngError) as error:
+        raise Conflict("The batch changed while it was imported; import it again.") from error
 
 
 def checked_image(case: str, condition: str, content: bytes, limits: Limits) -> CheckedImage:
@@ -139,10 +146,15 @@ def check_files(
     problems.extend(contradictions(contents))
     for name in sorted(set(files.paths) - contents.files - {MANIFEST}):
         problems.add(f"{name} is not named in {MANIFEST}; remove it.")
-    Pictures(files, contents, problems, progress).check()
+    pictures = Pictures(files, contents, problems, progress)
+    pictures.check()
+    evidence = None
+    if contents.evidence is not None:
+        evidence = check_evidence(files, contents, contents.evidence, pictures.shapes, problems)
     if contents.manifest is None:
         return None
-    return CheckedBatch(contents.manifest, hashlib.sha256(content).hexdigest(), path, files.limits)
+    digest = hashlib.sha256(content).hexdigest()
+    return CheckedBatch(contents.manifest, digest, path, files.limits, evidence)
 
 
 class Pictures:
@@ -159,6 +171,7 @@ class Pictures:
         self.total = sum(len(case.images) for case in contents.cases)
         self.done = 0
         self.case_by_original: dict[str, str] = {}
+        self.shapes: Shapes = {}
 
     def check(self) -> None:
         for case in self.cases:
@@ -174,15 +187,13 @@ class Pictures:
         """None after a problem."""
         try:
             content = read_unchanged(self.files, image.file, image.sha256)
-            return decode(content, self.files.limits.pixels)
+            picture = decode(content, self.files.limits.pixels)
+            self.shapes[case.id, image.condition] = picture.pixels.shape
+            return picture
         except (UnreadableError, NotPlainPngError) as error:
             self.add(case, image, str(error))
         except WrongDigestError as error:
-            self.add(
-                case,
-                image,
-                f"has sha256 {error}, {MANIFEST} says {image.sha256}; copy the batch again",
-            )
+            self.add(case, image, other_digest(error, image.sha256))
         finally:
             self.done += 1
             self.progress(self.done, self.total)

@@ -39,7 +39,7 @@ READ_ERRORS = (
 class Limits:
     """For one batch, counted in what is really read; `pixels` is for one image."""
 
-    files: int = 20_002
+    files: int = 40_008
     file_bytes: int = 32 * MIB
     total_bytes: int = 2048 * MIB
     pixels: int = 4096 * 4096

@@ -7,15 +7,9 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from app.batches.check import (
-    CheckedImage,
-    Progress,
-    WrongDigestError,
-    checked_image,
-    read_unchanged,
-    unheard,
-)
+from app.batches.check import CheckedImage, Progress, checked_image, unheard
 from app.batches.details import Details
+from app.batches.digests import WrongDigestError, read_unchanged
 from app.batches.domain import measure, pixel_digest, predicted_class, wrong_in_pair
 from app.batches.files import Source, TotalTooLargeError, UnreadableError
 from app.batches.lines import Attack, Line, lines_of_folders, lines_of_table

@@ -1,9 +1,7 @@
 """The manifest of a batch: read it, or say everything that is wrong with its shape."""
 
 import json
-import math
 import re
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,16 +16,16 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic_core import PydanticCustomError
 
 from app.batches.problems import Problems
+from app.batches.strict_json import in_words_of, nodes, parse_json
 
 MANIFEST = "batch.json"
-FORMAT_VERSION = 1
+FORMAT_VERSION, WITH_EVIDENCE = 1, 1.1
 ORIGINAL = "original"
-NESTING = 50
-UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
 TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?Z")
 
 # These models accept what docs/batch.schema.json accepts, but for times that no
@@ -46,6 +44,18 @@ def listed(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
 
+def known_version(value: object) -> object:
+    if isinstance(value, bool) or value not in (FORMAT_VERSION, WITH_EVIDENCE):
+        raise PydanticCustomError("version", "should be 1 or 1.1")
+    return value
+
+
+def there(value: object) -> object:
+    if value is None:
+        raise PydanticCustomError("null", "should be an object, or leave it out")
+    return value
+
+
 def utc(value: object) -> datetime:
     if not isinstance(value, str) or not TIME.fullmatch(value):
         raise PydanticCustomError("utc", "should be a time in UTC such as 2026-01-31T12:00:00Z")
@@ -58,6 +68,14 @@ def utc(value: object) -> datetime:
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 File = Annotated[str, Field(pattern=r"^images/[A-Za-z0-9_-]{16,64}\.png$")]
+EvidenceFile = Literal[
+    "evidence/network.json",
+    "evidence/curves.csv",
+    "evidence/minimal.csv",
+    "evidence/natural.csv",
+    "evidence/calibration.csv",
+]
+SaliencyFile = Annotated[str, Field(pattern=r"^evidence/saliency/[A-Za-z0-9_-]{16,64}\.png$")]
 NumberText = Annotated[str, Field(pattern=r"^[0-9]{1,6}(\.[0-9]{1,12})?$")]
 Probability = Annotated[float, Field(ge=0, le=1)]
 GreyLevels = Annotated[float, Field(ge=0, le=255)]
@@ -174,9 +192,34 @@ class Case(Part):
         return (self.original, *self.perturbed)
 
 
+class NamedFile(Part):
+    file: EvidenceFile
+    sha256: Sha256
+
+
+class SaliencyImage(Part):
+    """Where the network looks in the image of this case and condition ("original" is one)."""
+
+    case: Identifier
+    condition: Identifier
+    file: SaliencyFile
+    sha256: Sha256
+
+
+class EvidenceList(Part):
+    """The files in `evidence/`; what they hold is read by app.batches.evidence."""
+
+    files: Annotated[
+        tuple[NamedFile, ...], BeforeValidator(listed), Field(min_length=1, max_length=5)
+    ]
+    saliency: Annotated[
+        tuple[SaliencyImage, ...], BeforeValidator(listed), Field(max_length=20_000)
+    ] = ()
+
+
 class Manifest(Part):
     format: Literal["plainsight-batch"]
-    format_version: Annotated[Literal[1], BeforeValidator(whole)]
+    format_version: Annotated[float, BeforeValidator(known_version)]
     name: Text200
     created_at: Annotated[datetime, BeforeValidator(utc)]
     criterion: Annotated[str, Field(min_length=1, max_length=500)]
@@ -188,6 +231,13 @@ class Manifest(Part):
         tuple[Case, ...], BeforeValidator(listed), Field(min_length=1, max_length=10_000)
     ]
     provenance: dict[str, Any]
+    evidence: Annotated[EvidenceList | None, BeforeValidator(there)] = None
+
+    @model_validator(mode="after")
+    def evidence_came_with_1_1(self) -> "Manifest":
+        if self.evidence is not None and self.format_version == FORMAT_VERSION:
+            raise PydanticCustomError("evidence", "evidence belongs to format_version 1.1; say so")
+        return self
 
 
 Entry = TypeVar("Entry", bound=Part)
@@ -205,32 +255,34 @@ class Contents:
     cases: tuple[Case, ...]
     condition_ids: frozenset[str]
     files: frozenset[str]
+    evidence: EvidenceList | None
 
 
 def read_manifest(content: bytes, problems: Problems) -> Contents | None:
     """None when nothing can be said about what the manifest holds."""
-    document = parse_json(content, problems)
+    document = parse_json(content, problems, MANIFEST)
     if document is None:
         return None
     version = document.get("format_version", FORMAT_VERSION)
-    if isinstance(version, bool) or version != FORMAT_VERSION:
+    if isinstance(version, bool) or version not in (FORMAT_VERSION, WITH_EVIDENCE):
         problems.add(
             f"{MANIFEST} has format_version {json.dumps(version)}, but this Plainsight reads "
-            f"version {FORMAT_VERSION} only; import it with the version that knows it."
+            f"versions {FORMAT_VERSION} and {WITH_EVIDENCE} only; import it with the version that "
+            "knows it."
         )
         return None
     try:
         manifest = Manifest.model_validate(document)
     except ValidationError as error:
-        for detail in error.errors(include_url=False, include_context=False, include_input=False):
-            problems.add(in_words(document, detail))
+        problems.extend(in_words_of(MANIFEST, document, error))
         return salvage(document)
     return Contents(
         manifest,
         manifest.conditions,
         manifest.cases,
         frozenset(condition.id for condition in manifest.conditions),
-        frozenset(named(document["cases"], "file")),
+        named_files(document),
+        manifest.evidence,
     )
 
 
@@ -241,7 +293,8 @@ def salvage(document: dict[str, Any]) -> Contents:
         tuple(readable(Condition, document.get("conditions"))),
         tuple(readable(Case, document.get("cases"))),
         frozenset(named(document.get("conditions"), "id")),
-        frozenset(named(document.get("cases"), "file")),
+        named_files(document),
+        next(readable(EvidenceList, [document.get("evidence")]), None),
     )
 
 
@@ -251,110 +304,13 @@ def readable(kind: type[Entry], entries: object) -> Iterator[Entry]:
             yield kind.model_validate(entry)
 
 
+def named_files(document: dict[str, Any]) -> frozenset[str]:
+    parts = (document.get("cases"), document.get("evidence"))
+    return frozenset(name for part in parts for name in named(part, "file"))
+
+
 def named(document: object, key: str) -> Iterator[str]:
     """Every text that stands under this key, at any depth."""
     for _, node in nodes(document):
         if isinstance(node, dict) and isinstance(node.get(key), str):
             yield node[key]
-
-
-def nodes(document: object) -> Iterator[tuple[int, object]]:
-    """Every value and every key of parsed JSON, with its depth."""
-    waiting = [(0, document)]
-    while waiting:
-        depth, node = waiting.pop()
-        yield depth, node
-        if isinstance(node, dict):
-            waiting.extend((depth + 1, child) for child in (*node, *node.values()))
-        elif isinstance(node, list):
-            waiting.extend((depth + 1, child) for child in node)
-
-
-def parse_json(content: bytes, problems: Problems) -> dict[str, Any] | None:
-    """Stricter than Python: no NaN, no key twice, nothing that cannot be stored. None if wrong."""
-    before = problems.total
-    document: object = None
-    try:
-        document = json.loads(
-            content.decode("utf-8"),
-            object_pairs_hook=lambda pairs: object_of(pairs, problems),
-            parse_float=finite,
-            parse_constant=finite,
-        )
-    except UnicodeDecodeError:
-        problems.add(f"{MANIFEST} is not UTF-8 text; write it again as UTF-8.")
-    except RecursionError:
-        problems.add(f"{MANIFEST} is nested too deeply.")
-    except ValueError as error:
-        problems.add(f"{MANIFEST} is not JSON: {error}.")
-    else:
-        problems.extend(unstorable(document))
-    return document if isinstance(document, dict) and problems.total == before else None
-
-
-def object_of(pairs: list[tuple[str, Any]], problems: Problems) -> dict[str, Any]:
-    for key, times in Counter(key for key, _ in pairs).items():
-        if times > 1:
-            problems.add(f'{MANIFEST} has the key "{key}" {times} times in one object; keep one.')
-    return dict(pairs)
-
-
-def finite(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(f"{text} is not a number that can be stored")
-    return number
-
-
-def unstorable(document: object) -> Iterator[str]:
-    if not isinstance(document, dict):
-        yield f"{MANIFEST} should hold an object, in braces."
-    if any(depth > NESTING for depth, _ in nodes(document)):
-        yield f"{MANIFEST} is nested too deeply."
-    if any(isinstance(node, str) and UNSTORABLE.search(node) for _, node in nodes(document)):
-        yield f"{MANIFEST} has a text with a character that cannot be stored (NUL or a surrogate)."
-
-
-ENTRIES = {
-    "cases": ("case", "id"),
-    "conditions": ("condition", "id"),
-    "perturbed": ("condition", "condition"),
-}
-WORDS = {
-    "missing": "the field is missing",
-    "extra_forbidden": "is not a field of this format; remove it",
-    "string_type": "should be text",
-    "float_type": "should be a number",
-    "bool_type": "should be true or false",
-    "tuple_type": "should be a list",
-    "dict_type": "should be an object",
-    "model_type": "should be an object",
-}
-
-
-def in_words(document: dict[str, Any], detail: ErrorDetails) -> str:
-    """Such as "case c07, condition linf-2, sha256: the field is missing"."""
-    kind, message = detail["type"], detail["msg"].replace(" after validation", "")
-    what = WORDS.get(kind) or re.sub(r"^(Input|String|Value) should", "should", message)
-    return f"{', '.join(place(document, detail['loc']))}: {what}."
-
-
-def place(document: object, path: tuple[int | str, ...]) -> list[str]:
-    words = [MANIFEST]
-    node = document
-    for step in path:
-        node = child(node, step)
-        if isinstance(step, int):
-            noun, key = ENTRIES[words.pop()]
-            name = node.get(key) if isinstance(node, dict) else None
-            words.append(f"{noun} {name}" if isinstance(name, str) else f"{noun} number {step + 1}")
-        else:
-            words.append(step)
-    return words
-
-
-def child(node: Any, step: int | str) -> object:
-    try:
-        return node[step]
-    except (KeyError, IndexError, TypeError):
-        return None

@@ -7,6 +7,7 @@ from app.batches.pages import NEWEST_FIRST, batch_page, batches_page
 from app.batches.service import (
     difference_image,
     find_batch,
+    saliency_image,
     stimulus_image,
 )
 from app.storage.session import ReadingDep
@@ -65,6 +66,19 @@ def difference(
     """Ten times what the perturbation changes, around a middle grey."""
     found = find_batch(session, batch_id, researcher)
     return png(difference_image(session, request.app.state.images, found.id, stimulus_id))
+
+
+@router.get("/batches/{batch_id}/saliency/{stimulus_id}")
+def saliency(
+    batch_id: RowNumber,
+    stimulus_id: RowNumber,
+    request: Request,
+    researcher: ResearcherDep,
+    session: ReadingDep,
+) -> Response:
+    """Where the network looks in this image, if the batch's evidence carries it."""
+    found = find_batch(session, batch_id, researcher)
+    return png(saliency_image(session, request.app.state.images, found, stimulus_id))
 
 
 def png(content: bytes) -> Response:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
@@ -68,11 +69,13 @@ def import_checked(
     try:
         scan = Scan()
         images = dict(stored_images(checked, store, folder, scan, how.progress))
+        evidence = stored_evidence(checked, store, folder)
         store.settle(folder)
         with database.writing() as session:
             refuse_known(session, checked.digest, how.researcher_id)
             batch = row_of(checked, images, how.now)
             batch.scan = scan.result()
+            batch.evidence = evidence
             batch.researcher_id = how.researcher_id
             session.add(batch)
             session.flush()
@@ -106,6 +109,20 @@ def stored_images(
         stored = store.write(folder, image.pixels)
         yield (image.case, image.condition), Kept(stored, width, height, image.sha256, alike)
         progress(done, checked.total)
+
+
+def stored_evidence(
+    checked: CheckedBatch | CheckedForeign, store: ImageStore, folder: str
+) -> dict[str, Any] | None:
+    """With `saliency`, by case and condition: `file` and `sha256` in the store."""
+    if isinstance(checked, CheckedForeign) or checked.evidence is None:
+        return None
+    saliency: dict[str, dict[str, dict[str, str]]] = {}
+    for image, pixels in checked.saliency():
+        stored = store.write(folder, pixels)
+        by_condition = saliency.setdefault(image.case, {})
+        by_condition[image.condition] = {"file": stored.file, "sha256": stored.sha256}
+    return {**checked.evidence, "saliency": saliency}
 
 
 def refuse_known(session: Session, digest: str, researcher_id: int | None) -> None:
@@ -165,6 +182,23 @@ def difference_image(session: Session, store: ImageStore, batch_id: int, stimulu
         for row in (original, found)
     )
     return encode(difference(before, after))
+
+
+def saliency_image(session: Session, store: ImageStore, batch: Batch, stimulus_id: int) -> bytes:
+    """PNG of where the network looks; NotFound unless the batch's evidence has it."""
+    found = find_stimulus(session, batch.id, stimulus_id)
+    kept = saliency_of(batch, found)
+    if kept is None:
+        raise NotFound("There is no such image.")
+    return store.read(kept["file"], kept["sha256"])
+
+
+def saliency_of(batch: Batch, stimulus: Stimulus) -> dict[str, str] | None:
+    """`file` and `sha256` in the store."""
+    by_case = (batch.evidence or {}).get("saliency", {})
+    condition = stimulus.condition.name if stimulus.condition else ORIGINAL
+    found: dict[str, str] | None = by_case.get(stimulus.case.name, {}).get(condition)
+    return found
 
 
 def find_stimulus(session: Session, batch_id: int, stimulus_id: int) -> Stimulus:

@@ -241,6 +241,7 @@ def ready(
         title: str = "Linf 2",
         email: str = EMAIL,
         at_most: int | None = None,
+        evidence: bool = False,
         **options: Any,
     ) -> Ready:
         path = make_batch(
@@ -250,6 +251,7 @@ def ready(
             truths=truths or (1,) * cases,
             size=24,
             seed=secrets.randbits(32),
+            evidence=evidence,
         )
         batch = import_batch(path, database, store, now())
         with database.writing() as session:

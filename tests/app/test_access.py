@@ -135,6 +135,7 @@ TABLE = [
     Row("GET /batches/{batch_id}", view(200)),
     Row("GET /batches/{batch_id}/images/{stimulus_id}", view(200)),
     Row("GET /batches/{batch_id}/differences/{stimulus_id}", view(200)),
+    Row("GET /batches/{batch_id}/saliency/{stimulus_id}", view(200)),
     Row("GET /studies/{study_id}", view(200)),
     Row("GET /studies/{study_id}/protocol.json", view(200)),
     Row("GET /studies/{study_id}/edit", manage(200)),
@@ -252,7 +253,7 @@ def world(
     database: Database,
 ) -> World:
     """A study with people in every role, read by one reader."""
-    made = ready(readers=3)
+    made = ready(readers=3, evidence=True)
     reader = browser()
     begin(reader, made.links[0])
     token = reader.get("/reading/window").json()["tokens"][0]

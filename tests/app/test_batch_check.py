@@ -231,7 +231,7 @@ def test_of_an_unknown_version_only_the_version_is_said(batch: Path) -> None:
     save(batch, manifest)
 
     assert the_problem(batch) == (
-        "batch.json has format_version 2, but this Plainsight reads version 1 only; "
+        "batch.json has format_version 2, but this Plainsight reads versions 1 and 1.1 only; "
         "import it with the version that knows it."
     )
 

@@ -31,9 +31,19 @@ ANY_JSON = st.recursive(
 NUMBERS = st.sampled_from([-1, 0, 0.0, -0.0, 1, 1.0, 1.5, 2.0, 100, 100.5, 255, 256, True])
 
 
-@pytest.fixture(scope="module")
-def valid(make_batch: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Any:
-    path = make_batch(tmp_path_factory.mktemp("valid") / "batch", cases=2, conditions=2, size=8)
+@pytest.fixture(scope="module", params=[False, True], ids=["version 1", "version 1.1"])
+def valid(
+    make_batch: Callable[..., Path],
+    tmp_path_factory: pytest.TempPathFactory,
+    request: pytest.FixtureRequest,
+) -> Any:
+    path = make_batch(
+        tmp_path_factory.mktemp("valid") / "batch",
+        cases=2,
+        conditions=2,
+        size=8,
+        evidence=request.param,
+    )
     return json.loads((path / "batch.json").read_text(encoding="utf-8"))
 
 
