@@ -147,7 +147,10 @@ class Batch(Base):
     criterion: Mapped[str] = mapped_column(String(500))
     network: Mapped[dict[str, Any]] = mapped_column(JSON)
     provenance: Mapped[dict[str, Any]] = mapped_column(JSON)
-    evidence: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    evidence: Mapped[dict[str, Any] | None] = mapped_column(
+        JSON(none_as_null=True),
+        deferred=True,  # it may hold thousands of numbers
+    )
     scan: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     researcher_id: Mapped[int | None] = mapped_column(ForeignKey("researcher.id"))
     imported_at: Mapped[datetime] = mapped_column(UTCDateTime)
