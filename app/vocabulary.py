@@ -97,3 +97,23 @@ class Estimand(StrEnum):
 
     FLIPS = "flips"
     TP_DIFFERENCE = "tp_difference"
+
+
+class RobotKind(StrEnum):
+    """The readers of a rehearsal; app.rehearsal.domain tells what each of them answers."""
+
+    PERFECT = "perfect"
+    NOISY = "noisy"
+    ALWAYS_TUMOUR = "always_tumour"
+    BIASED = "biased"
+    QUITTER = "quitter"
+    SEES_ALL = "sees_all"
+
+
+class RehearsalState(StrEnum):
+    """How far a rehearsal has come; FAILED ones say why."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"

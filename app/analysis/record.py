@@ -10,7 +10,7 @@ from app.analysis.rows import SCHEMA_VERSION, moment
 from app.analysis.service import require_open_key
 from app.provenance import code
 from app.readers.service import seed_for
-from app.storage.models import Amendment, Event, Rehearsal, Study
+from app.storage.models import Amendment, Event, Study
 from app.studies.monitor import amendments_of
 from app.studies.service import OPTIONS, conditions_of
 from app.vocabulary import Part
@@ -27,7 +27,7 @@ def study_json(session: Session, study: Study, now: datetime) -> str:
         "title": study.internal_title,
         "public_title": study.public_title,
         "is_demo": study.is_demo,
-        "is_rehearsal": session.get(Rehearsal, study.id) is not None,
+        "is_rehearsal": study.is_rehearsal,
         "state": study.state.value,
         "created_at": moment(study.created_at),
         "frozen_at": moment(study.started_at),

@@ -1,19 +1,13 @@
 """Imports what was delivered, one delivery after another, in a thread of the server."""
 
-import fcntl
-import os
-import threading
-import time
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 
 from sqlalchemy import select, update
-from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
 from app.batches.check import STANDARD_LIMITS, CheckedBatch, Progress, check_batch
@@ -25,23 +19,15 @@ from app.batches.service import Import, import_checked
 from app.batches.sides import open_delivered
 from app.errors import Conflict, Invalid
 from app.storage.images import ImageStore
+from app.storage.jobs import TRY_AGAIN, Jobs, Sparingly, StoppedError
 from app.storage.models import Batch, Delivery
 from app.storage.session import Database
 from app.vocabulary import DeliveryKind, DeliveryState
 
-LOOK_AGAIN_SECONDS = 2.0
-TELL_SECONDS = 0.5
 OUR_FAULT = (
     "Something went wrong on our side, and nothing was imported. Please deliver it again; if it "
     "fails again, the server's log tells why."
 )
-
-
-class StoppedError(Exception):
-    """The server stops; the delivery starts anew with the next one."""
-
-
-TRY_AGAIN = (StoppedError, OperationalError, InterfaceError)
 
 
 @dataclass(frozen=True)
@@ -55,58 +41,20 @@ class Task:
 
 
 @dataclass
-class Worker:
-    """At most one works in a data folder, of however many servers.
-
-    Nothing is held while images are read: a delivery's row is changed in short transactions.
-    """
+class Worker(Jobs):
+    """Nothing is held while images are read: a delivery's row is changed in short transactions."""
 
     database: Database
     store: ImageStore
     folder: DeliveryFolder
     clock: Callable[[], datetime]
     limits: Limits = STANDARD_LIMITS
-    stopping: threading.Event = field(default_factory=threading.Event)
-    news: threading.Event = field(default_factory=threading.Event)
-    thread: threading.Thread | None = None
 
-    def start(self) -> None:
-        self.thread = threading.Thread(target=self.work, name="imports")
-        self.thread.start()
-
-    def stop(self) -> None:
-        """Returns when the thread has ended: within the time of one image."""
-        self.stopping.set()
-        self.news.set()
-        if self.thread is not None:
-            self.thread.join()
-
-    def wake(self) -> None:
-        """There may be something to do."""
-        self.news.set()
-
-    def work(self) -> None:
-        """Until the server stops. What fails is tried again: no delivery is forgotten."""
-        while not self.stopping.is_set():
-            try:
-                with alone(self.folder.root) as is_alone:
-                    if is_alone:
-                        self.tidy()
-                    while is_alone and not self.stopping.is_set():
-                        self.work_off()
-                        self.pause()
-            except StoppedError:
-                return
-            except Exception:  # noqa: BLE001 (such as a database that does not answer)
-                traceback.print_exc()
-            self.pause()
-
-    def pause(self) -> None:
-        self.news.wait(LOOK_AGAIN_SECONDS)
-        self.news.clear()
+    @property
+    def lock(self) -> Path:
+        return self.folder.root / "worker.lock"
 
     def work_off(self) -> None:
-        """Every delivery that waits, and those that a killed server left in the middle."""
         while (task := self.claim()) is not None:
             self.bring(task)
 
@@ -148,13 +96,14 @@ class Worker:
         self.folder.discard(task.token)
 
     def import_one(self, task: Task) -> None:
-        progress = Told(partial(self.tell, task))
-        checked = self.check(task, progress)
+        """To check all images is the first half of its progress, to keep them the second."""
+        tell = Sparingly(partial(self.tell, task))
+        checked = self.check(task, lambda done, total: tell(done, 2 * total))
         how = Import(
             self.clock(),
             task.researcher_id,
             task.token,
-            progress.second_half,
+            lambda done, total: tell(total + done, 2 * total),
             lambda session, batch: self.finish(session, task, batch),
         )
         import_checked(checked, self.database, self.store, how)
@@ -182,38 +131,3 @@ class Worker:
     def change(self, session: Session, delivery_id: int, **values: object) -> None:
         values["changed_at"] = self.clock()
         session.execute(update(Delivery).where(Delivery.id == delivery_id).values(values))
-
-
-@dataclass
-class Told:
-    """Passes progress on, but not more often than a person can read it.
-
-    To check all images is the first half of an import, to keep them the second.
-    """
-
-    tell: Progress
-    at: float = 0.0
-
-    def __call__(self, done: int, total: int) -> None:
-        if time.monotonic() >= self.at:
-            self.tell(done, 2 * total)
-            self.at = time.monotonic() + TELL_SECONDS
-
-    def second_half(self, done: int, total: int) -> None:
-        if time.monotonic() >= self.at:
-            self.tell(total + done, 2 * total)
-            self.at = time.monotonic() + TELL_SECONDS
-
-
-@contextmanager
-def alone(root: Path) -> Iterator[bool]:
-    """Whether no other process works here. The system gives the place free, however it ends."""
-    root.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(root / "worker.lock", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield True
-    except BlockingIOError:
-        yield False
-    finally:
-        os.close(descriptor)

@@ -29,6 +29,7 @@ from app.vocabulary import (
     PairTask,
     Part,
     Problem,
+    RehearsalState,
     StudyState,
     Undo,
 )
@@ -334,6 +335,14 @@ class Study(Base):
     batch: Mapped[Batch] = relationship()
     readers: Mapped[list["Reader"]] = relationship(back_populates="study", order_by="Reader.id")
     images: Mapped[list["StudyStimulus"]] = relationship(order_by="StudyStimulus.stimulus_id")
+    rehearsal: Mapped["Rehearsal | None"] = relationship(
+        foreign_keys="Rehearsal.study_id", back_populates="study", viewonly=True
+    )
+
+    @property
+    def is_rehearsal(self) -> bool:
+        """Whether robots read it."""
+        return self.rehearsal is not None
 
     def stimuli_of(self, part: Part) -> list[Stimulus]:
         return [image.stimulus for image in self.images if image.part is part]
@@ -357,12 +366,27 @@ class Member(Base):
 
 
 class Rehearsal(Base):
-    """A study that robots read to try another one; it may be deleted as a whole."""
+    """A study that robots read to try another one; it may be deleted as a whole.
+
+    `robots` are its readers in the order of their labels, each with its settings. With `seed`
+    they decide every order, answer and time. `done` of `total` presentations are answered.
+    """
 
     __tablename__ = "rehearsal"
 
     study_id: Mapped[int] = mapped_column(ForeignKey("study.id"), primary_key=True)
     of_id: Mapped[int] = mapped_column(ForeignKey("study.id"), index=True)
+    seed: Mapped[int] = mapped_column(BigInteger)
+    robots: Mapped[list[dict[str, Any]]] = mapped_column(JSON)
+    actor: Mapped[str] = mapped_column(String(320))
+    state: Mapped[RehearsalState] = mapped_column(closed_set(RehearsalState))
+    done: Mapped[int]
+    total: Mapped[int]
+    problem: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime)
+
+    study: Mapped[Study] = relationship(foreign_keys=study_id, back_populates="rehearsal")
+    of: Mapped[Study] = relationship(foreign_keys=of_id)
 
 
 class Amendment(Base):

@@ -20,11 +20,13 @@ from app.batches import worker as working
 from app.batches.check import check_batch
 from app.batches.delivery_folder import DeliveryFolder
 from app.batches.service import import_batch
-from app.batches.worker import StoppedError, Worker, alone
+from app.batches.worker import Worker
 from app.main import create_app
 from app.researchers.service import researcher_of_token
 from app.settings import Settings
+from app.storage import jobs
 from app.storage.images import ImageStore
+from app.storage.jobs import StoppedError, alone
 from app.storage.models import ApiToken, Batch, Delivery, Researcher, Stimulus
 from app.storage.session import Database
 from app.vocabulary import DeliveryKind, DeliveryState
@@ -313,7 +315,7 @@ def test_a_server_that_stops_leaves_the_import_for_the_next(
     store: ImageStore,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(working, "TELL_SECONDS", 0)
+    monkeypatch.setattr(jobs, "TELL_SECONDS", 0)
     wait(desk, batch)
     worker.stopping.set()
     with pytest.raises(StoppedError):
@@ -379,7 +381,7 @@ def test_a_batch_that_is_wrong_keeps_no_other_waiting(
 def test_progress_is_told_in_short_transactions(
     desk: TestClient, batch: bytes, worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(working, "TELL_SECONDS", 0)
+    monkeypatch.setattr(jobs, "TELL_SECONDS", 0)
     token = wait(desk, batch)
     told = []
     tell = Worker.tell
@@ -395,9 +397,10 @@ def test_progress_is_told_in_short_transactions(
 
 
 def test_one_worker_at_most_works_in_a_folder(tmp_path: Path) -> None:
-    with alone(tmp_path) as first, alone(tmp_path) as second:
+    lock = tmp_path / "new" / "worker.lock"
+    with alone(lock) as first, alone(lock) as second:
         assert (first, second) == (True, False)
-    with alone(tmp_path) as third:
+    with alone(lock) as third:
         assert third
 
 
