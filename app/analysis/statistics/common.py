@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, stats
+from scipy import optimize, special
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -36,12 +36,12 @@ class Difference(NamedTuple):
 
 def normal_quantile(confidence: float) -> float:
     """Two-sided: 1.96 of 0.95."""
-    return float(stats.norm.ppf((1 + confidence) / 2))
+    return float(special.ndtri((1 + confidence) / 2))
 
 
 def t_quantile(confidence: float, degrees: float) -> float:
     """Two-sided: 1.98 of 0.95 and 100."""
-    return float(stats.t.ppf((1 + confidence) / 2, degrees))
+    return float(special.stdtrit(degrees, (1 + confidence) / 2))
 
 
 def falls_to_zero(function: Callable[[float], float], low: float, high: float) -> float:

@@ -1,15 +1,14 @@
 """Exact paired tests that do not condition on the number of discordant pairs."""
 
+import math
+from collections.abc import Callable
+from functools import lru_cache
+
 import numpy as np
 from scipy import optimize, special
 
-from app.analysis.statistics.common import (
-    CannotSay,
-    Difference,
-    Floats,
-    falls_to_zero,
-)
-from app.analysis.statistics.paired import PairedTable, require_pairs, tango_scores
+from app.analysis.statistics.common import CannotSay, Difference, Floats, Ints, falls_to_zero
+from app.analysis.statistics.paired import PairedTable, require_pairs, tango_score, tango_scores
 
 MOST_PAIRS = 500
 SAME = 1e-11
@@ -23,13 +22,21 @@ def unconditional_p(table: PairedTable) -> float:
 
     The largest probability, over the unknown share of discordant pairs, of a statistic as large.
     """
+    require_enumerable(table)
     if table.b == table.c:
         return 1.0
-    b, c = all_tables(table)
-    statistic = np.abs(b - c) / np.sqrt(np.maximum(b + c, 1))
-    observed = abs(table.b - table.c) / np.sqrt(table.b + table.c)
-    extreme = statistic >= observed - SAME
-    return largest_probability(b[extreme], c[extreme], table.n, 0.0)
+    observed = abs(table.b - table.c) / math.sqrt(table.b + table.c)
+    m = np.arange(table.n + 1)
+    least = np.ceil(observed * np.sqrt(m) - SAME)  # of |b - c|, so that the statistic is as large
+    extreme = 2 * special.bdtr(np.floor((m - least) / 2), m, 0.5)
+    extreme[(m == 0) | (least > m)] = 0.0
+    ways = logs_of_ways(table.n, m)
+
+    def probability(share: float) -> float:
+        logs = ways + m * math.log(share) + (table.n - m) * math.log1p(-share)
+        return float(np.exp(logs) @ extreme)
+
+    return largest(probability, 0.0, 1.0)
 
 
 def noninferiority_p(table: PairedTable, margin: float) -> float:
@@ -37,40 +44,53 @@ def noninferiority_p(table: PairedTable, margin: float) -> float:
 
     As `paired.exact.test(method = "uam", alternative = "less", delta = margin)` of R's Exact.
     """
-    b, c = all_tables(table)
-    scores = tango_scores(b, c, table.n, margin)
-    observed = tango_scores(table.b, table.c, table.n, margin)
-    extreme = scores <= observed + SAME
-    return largest_probability(b[extreme], c[extreme], table.n, margin)
+    require_enumerable(table)
+    n = table.n
+    b, c, ways = all_tables(n)
+    extreme = tango_scores(b, c, n, margin) <= tango_score(table, margin) + SAME
+    b, c, ways = b[extreme], c[extreme], ways[extreme]
+
+    def probability(p_01: float) -> float:
+        p_10, rest = p_01 + margin, 1 - margin - 2 * p_01
+        logs = b * math.log(p_10 / rest) + c * math.log(p_01 / rest)
+        return float(np.exp(ways + (logs + n * math.log(rest))).sum())
+
+    return largest(probability, max(0.0, -margin), (1 - margin) / 2)
 
 
-def all_tables(table: PairedTable) -> tuple[Floats, Floats]:
-    """b and c of every table with as many pairs."""
+def require_enumerable(table: PairedTable) -> None:
     require_pairs(table)
     if table.n > MOST_PAIRS:
         raise CannotSay(f"Enumerated up to {MOST_PAIRS} pairs only; mid-p is as good for more.")
-    b, c = np.indices((table.n + 1, table.n + 1)).reshape(2, -1).astype(np.float64)
-    possible = b + c <= table.n
-    return b[possible], c[possible]
 
 
-def largest_probability(b: Floats, c: Floats, n: int, delta: float) -> float:
-    """Of any of these tables, over every p_01, when p_10 is `delta` more."""
-    ways = special.gammaln(n + 1) - (
-        special.gammaln(b + 1) + special.gammaln(c + 1) + special.gammaln(n - b - c + 1)
+@lru_cache(maxsize=4)
+def all_tables(n: int) -> tuple[Floats, Floats, Floats]:
+    """b and c of every table with as many pairs, and the logarithm of the ways to have it."""
+    b, c = np.indices((n + 1, n + 1)).reshape(2, -1).astype(np.float64)
+    possible = b + c <= n
+    b, c = b[possible], c[possible]
+    return b, c, logs_of_ways(n, b + c) + logs_of_ways(b + c, b)
+
+
+def logs_of_ways(n: Floats | int, k: Floats | Ints) -> Floats:
+    """To choose k of n."""
+    found: Floats = special.gammaln(np.add(n, 1.0)) - (
+        special.gammaln(np.add(k, 1.0)) + special.gammaln(np.subtract(n, k) + 1.0)
     )
+    return found
 
-    def lack(p_01: float) -> float:
-        p_10 = p_01 + delta
-        logs = ways + special.xlogy(b, p_10) + special.xlogy(c, p_01)
-        return -float(np.exp(logs + special.xlog1py(n - b - c, -(p_10 + p_01))).sum())
 
-    grid = np.linspace(max(0.0, -delta) + 1e-5, (1 - delta) / 2 - 1e-5, 100)
-    values = [lack(p_01) for p_01 in grid]
-    best = int(np.argmin(values))
+def largest(probability: Callable[[float], float], low: float, high: float) -> float:
+    """Between both ends: the best of 100 points, improved."""
+    grid = np.linspace(low + 1e-9, high - 1e-9, 100)
+    values = [probability(each) for each in grid]
+    best = int(np.argmax(values))
     around = (grid[max(0, best - 1)], grid[min(len(grid) - 1, best + 1)])
-    refined = optimize.minimize_scalar(lack, bounds=around, method="bounded")
-    return min(1.0, -min(float(refined.fun), values[best]))
+    refined = optimize.minimize_scalar(
+        lambda each: -probability(each), bounds=around, method="bounded"
+    )
+    return min(1.0, max(-float(refined.fun), values[best]))
 
 
 def exact_difference(table: PairedTable, confidence: float = 0.95) -> Difference:
@@ -101,12 +121,18 @@ def melded_lower(b: int, c: int, n: int, tail: float) -> float:
 
 
 def probability_below(delta: float, b: int, c: int, a_t: int, b_t: int) -> float:
-    """Of T (2 B - 1) <= delta, with T ~ Beta(a_t, b_t), 1 if b_t is 0, and B ~ Beta(b, c + 1)."""
+    """Of T (2 B - 1) <= delta, with T ~ Beta(a_t, b_t), 1 if b_t is 0, and B ~ Beta(b, c + 1).
+
+    T below |delta| cannot reach delta; beyond it the integral is over a smooth function.
+    """
     if b_t == 0:
         return float(special.betainc(b, c + 1, (1 + delta) / 2))
+    reach = abs(delta)
+    whole = float(special.betainc(a_t, b_t, reach)) if delta > 0 else 0.0
+    ends = [max(reach, float(special.betaincinv(a_t, b_t, tail))) for tail in (1e-13, 1 - 1e-13)]
     nodes, weights = NODES
-    ends = special.betaincinv(a_t, b_t, 1e-13), special.betaincinv(a_t, b_t, 1 - 1e-13)
     t = ends[0] + (ends[1] - ends[0]) * (nodes + 1) / 2
     logs = special.xlogy(a_t - 1, t) + special.xlog1py(b_t - 1, -t) - special.betaln(a_t, b_t)
     below = special.betainc(b, c + 1, np.clip(0.5 + delta / (2 * t), 0.0, 1.0))
-    return float(np.sum(weights * below * np.exp(logs)) * (ends[1] - ends[0]) / 2)
+    part = float(np.sum(weights * below * np.exp(logs)) * (ends[1] - ends[0]) / 2)
+    return whole + part
