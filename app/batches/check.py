@@ -202,7 +202,8 @@ class Pictures:
     def check_original(self, case: Case, original: Picture) -> None:
         first = self.case_by_original.setdefault(pixel_digest(original.pixels), case.id)
         if first != case.id:
-            self.add(case, case.original, f"has the same pixels as the original of case {first}")
+            said = f"has the same pixels as the original of case {first}; leave one of them out"
+            self.add(case, case.original, said)
 
     def check_pair(
         self, case: Case, image: PerturbedImage, original: Picture, perturbed: Picture

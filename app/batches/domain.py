@@ -57,7 +57,8 @@ def contradictions_in_case(case: Case, condition_ids: frozenset[str]) -> Iterato
         if image.success != (predicted_class(image.p_positive) != case.truth):
             yield (
                 f"{here}, condition {image.condition}: success is {str(image.success).lower()}, "
-                f"but p_positive {image.p_positive} and truth {case.truth} say the opposite."
+                f"but p_positive {image.p_positive} and truth {case.truth} say the opposite; "
+                "correct what is wrong."
             )
 
 
@@ -108,7 +109,10 @@ def wrong_in_pair(
         norm = NORMS[budget.norm]
         size = getattr(found, norm)
         if size > float(budget.epsilon) * (1 + ROUNDING):
-            yield f"has {norm} {size:.7g}, above the declared epsilon of {budget.epsilon}"
+            yield (
+                f"has {norm} {size:.7g}, above the declared epsilon of {budget.epsilon}; "
+                "declare the epsilon it has, or attack it again"
+            )
 
 
 def mismeasured(declared: Measured, found: Measured) -> Iterator[str]:

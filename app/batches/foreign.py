@@ -166,7 +166,8 @@ class Pairs:
     def new_case(self, line: Line, original: Picture) -> None:
         other = self.case_by_pixels.setdefault(pixel_digest(original.pixels), line.case)
         if other != line.case:
-            self.add(line, f"{line.original} has the same pixels as the original of case {other}")
+            said = f"has the same pixels as the original of case {other}; leave one of them out"
+            self.add(line, f"{line.original} {said}")
 
     def perturbed(self, line: Line, original: Picture) -> Iterator[ForeignImage]:
         found = self.read(line, line.perturbed)
@@ -174,7 +175,8 @@ class Pairs:
             return
         sha256, picture = found
         if original.colour != picture.colour:
-            self.add(line, f"{line.perturbed} has another colour profile than its original")
+            said = "has another colour profile than its original; save both with the same one"
+            self.add(line, f"{line.perturbed} {said}")
         wrong = list(wrong_in_pair(original.pixels, picture.pixels, None, line.attack))
         for problem in wrong:
             self.add(line, f"{line.perturbed} {problem}")

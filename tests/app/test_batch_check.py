@@ -623,7 +623,7 @@ def test_a_perturbation_above_its_budget_is_a_problem(
             image.unlink()
     save(batch, manifest)
 
-    assert f"above the declared epsilon of {too_little}." in the_problem(batch)
+    assert f"above the declared epsilon of {too_little};" in the_problem(batch)
 
 
 @pytest.mark.parametrize("norm", ["l0_fraction", "l1_mad", "l2_rmsd", "linf"])
