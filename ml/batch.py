@@ -1,4 +1,4 @@
-"""Writes a batch (docs/batch-format.md, version 1), each success proven on the files themselves."""
+"""Writes a batch (docs/batch-format.md), each success proven on the files themselves."""
 
 import hashlib
 import json
@@ -17,6 +17,8 @@ from ml.attacks.results import AttackRecord, AttackResults, Row, read_results
 from ml.data import CRITERION, Progress
 from ml.errors import MlError
 from ml.evaluation import p_positive, predicted_class
+from ml.evidence import add_evidence, read_run
+from ml.explain.maps import Method
 from ml.files import scratch_folder, sha256_of, whole_file
 from ml.networks import NetworkCard, PixelNetwork, load_network
 from ml.provenance import provenance, utc_now
@@ -25,7 +27,10 @@ from ml.quantize import Measured, measure, tensor_from_images
 
 @dataclass(frozen=True)
 class WrittenBatch:
-    """`proven` of `attacked` images kept their success on disk; `cases` of them are in it."""
+    """`proven` of `attacked` images kept their success on disk; `cases` of them are in it.
+
+    `no_evidence_of` are the steps that the run with the evidence lacks; None without a run.
+    """
 
     path: Path
     cases: int
@@ -33,6 +38,7 @@ class WrittenBatch:
     attacked: int
     linf_max: int
     mean_l2_rmsd: float
+    no_evidence_of: list[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -70,13 +76,19 @@ def write_batch(
     count: int | None = None,
     name: str | None = None,
     seed: int = 0,
+    evidence: Path | None = None,
+    saliency: Method | None = "gradient",
     progress: Progress = lambda _done, _total: None,
 ) -> WrittenBatch:
-    """A folder, or a zip where `out` ends in .zip; `count` of the proven pairs drawn by `seed`."""
+    """A folder, or a zip where `out` ends in .zip; `count` of the proven pairs drawn by `seed`.
+
+    `evidence` is the folder of a run (ml.reproduce), with which come maps of `saliency`.
+    """
     if out.exists():
         raise MlError(f"{out} exists already; choose another place for the batch.")
     results = read_results(attack)
     network, card = _load_attacked_network(results.record, network_file)
+    run = None if evidence is None else read_run(evidence, card)
     with scratch_folder(out) as scratch:
         folder = scratch / "batch"
         (folder / "images").mkdir(parents=True)
@@ -90,6 +102,8 @@ def write_batch(
         for pair in proven[len(chosen) :]:
             _delete(folder, pair)
         manifest = _manifest(results.record, card, chosen, name, seed)
+        if run is not None:
+            add_evidence(folder, manifest, run, network, card, saliency)
         text = json.dumps(manifest, indent=2, ensure_ascii=False)
         (folder / "batch.json").write_text(text + "\n", "utf-8")
         _put_in_place(folder, out)
@@ -101,6 +115,7 @@ def write_batch(
         attacked=len(results.rows),
         linf_max=max(m.linf for m in measured),
         mean_l2_rmsd=float(np.mean([m.l2_rmsd for m in measured])),
+        no_evidence_of=None if run is None else run.missing,
     )
 
 

@@ -70,6 +70,25 @@ def test_app_accepts_a_folder_of_ml_which_keeps_the_schema(attacked: Path) -> No
     )
 
 
+def test_app_reads_the_evidence_that_ml_writes(attacked: Path) -> None:
+    network = "network/network.safetensors"
+    (attacked / "few.toml").write_text(
+        "[curves]\nlimit = 2\nsteps = 4\ncheck_limit = 0\nwalk_steps = 4\n"
+    )
+    plainsight_ml(attacked, "curves", network, "few.toml", "--data", "tissue", "--out", "run")
+    plainsight_ml(
+        attacked, "batch", "attack", "--out", "evidence.zip", "--count", "2", "--evidence", "run"
+    )
+
+    checked = check_batch(attacked / "evidence.zip")
+
+    assert checked.evidence is not None
+    assert {each["norm"] for each in checked.evidence["minimal"]} == {
+        *("none", "l0", "l1", "l2", "linf")
+    }
+    assert len(list(checked.saliency())) == 4
+
+
 @pytest.mark.parametrize(
     ("norm", "epsilon"),
     [("none", None), ("l0", "0.3"), ("l1", "6"), ("l2", "8"), ("linf", "16")],
