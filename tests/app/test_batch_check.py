@@ -320,7 +320,7 @@ def test_two_originals_with_the_same_pixels_are_a_problem(batch: Path) -> None:
 
     assert (
         f"case c02, original: {second['original']['file']} has the same pixels as the original "
-        "of case c01." in problems_of(batch)
+        "of case c01; leave one of them out." in problems_of(batch)
     )
 
 
