@@ -5,7 +5,7 @@ from itertools import combinations
 
 import numpy as np
 
-from app.analysis.sections.rows import Options, Place, Rows
+from app.analysis.sections.rows import Options, Rows
 from app.analysis.sections.told import Json, number, told
 from app.analysis.statistics import CannotSay, PairedTable
 from app.analysis.statistics.agreement import (
@@ -65,8 +65,7 @@ Labels = Mapping[str, int]
 
 def reading(rows: Rows, reader: str, arm: str | None, set_number: int) -> Labels:
     """Case to label."""
-    places = {case: Place(reader, case, arm, set_number) for case in rows.cases()}
-    return {case: rows.labels[at] for case, at in places.items() if at in rows.labels}
+    return rows.readings.get((reader, arm, set_number), {})
 
 
 def of_two(first: Labels, second: Labels, confidence: float) -> Json:

@@ -1,7 +1,8 @@
 """`missing`, `exclusions` and `blinding_check`: what the other numbers do not rest on."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 
+from app.analysis.exported import Shown
 from app.analysis.sections.rows import Options, Rows
 from app.analysis.sections.told import Json
 
@@ -10,11 +11,12 @@ ABSENT = "There is no readers.csv, or it does not tell what readers said at the 
 
 def missing(rows: Rows, _: Options) -> Json:
     lines: list[Json] = []
+    of_line: dict[tuple[str, str | None], list[Shown]] = defaultdict(list)
+    for each in rows.everything:
+        of_line[each.reader, each.condition].append(each)
     for reader in rows.readers:
         for arm in (None, *rows.conditions):
-            shown = [
-                each for each in rows.everything if (each.reader, each.condition) == (reader, arm)
-            ]
+            shown = of_line[reader, arm]
             responses = Counter(each.response for each in shown)
             lines.append(
                 {

@@ -13,10 +13,7 @@ PARTS = 10
 
 def course(rows: Rows) -> list[Json]:
     """Nothing of parts and arms in which nothing was labelled."""
-    last = {
-        reader: max(each.index for each in rows.everything if each.reader == reader)
-        for reader in rows.readers
-    }
+    last = rows.last_index
     found: dict[tuple[int, bool], list[Shown]] = defaultdict(list)
     for each in rows.shown:
         if each.label is not None:

@@ -1,11 +1,13 @@
 """`flips`, the primary result: how much more original and perturbed disagree than two showings."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 
+from app.analysis.exported import Shown
 from app.analysis.sections.rows import Options, Partial, Rows, units
 from app.analysis.sections.told import Json, number, told
 from app.analysis.statistics import CannotSay, Interval
@@ -126,17 +128,21 @@ def sensitivity(
         for each in partial
         if len(each.original) > 1
     ]
-    negative = [
-        replace(each, label=0) if each.response == "cannot_assess" else each
-        for each in rows.everything
-    ]
-    kept = [replace(each, exclusion=None) for each in rows.everything]
+
+    def treated(applies: Callable[[Shown], bool], **change: Any) -> Sequence[Unit]:
+        if not any(map(applies, rows.everything)):
+            return whole
+        changed = [replace(each, **change) if applies(each) else each for each in rows.everything]
+        return units(replace(rows, everything=changed), condition)[0]
+
     return {
         "missing_as_worst": alternative([*whole, *filled]),
         "cannot_assess_as_no_tumour": alternative(
-            units(replace(rows, everything=negative), condition)[0]
+            treated(lambda each: each.response == "cannot_assess", label=0)
         ),
-        "nothing_excluded": alternative(units(replace(rows, everything=kept), condition)[0]),
+        "nothing_excluded": alternative(
+            treated(lambda each: each.exclusion is not None, exclusion=None)
+        ),
     }
 
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 
 from app.analysis.sections.course import course
-from app.analysis.sections.rows import Answered, Options, Place, Rows, answered, place
+from app.analysis.sections.rows import Answered, Options, Place, Rows, answered
 from app.analysis.sections.time import model_of
 from app.analysis.sections.told import Json, told
 from app.analysis.statistics import CaseCounts, Difference, clustered_difference
@@ -34,10 +34,7 @@ def order(rows: Rows, options: Options) -> Json:
 def position(rows: Rows, options: Options) -> Json:
     """The change in the share of right answers from a reader's first presentation to the last."""
     labelled = [each for each in rows.shown if each.label is not None]
-    last = {
-        reader: max(each.index for each in rows.everything if each.reader == reader)
-        for reader in rows.readers
-    }
+    last = rows.last_index
 
     def found() -> Effect:
         right = np.array([float(each.label == each.truth) for each in labelled])
@@ -75,10 +72,10 @@ def carry_over(rows: Rows, pairs: Sequence[Answered], options: Options) -> Json:
 
     If having seen the one changed the answer to the other, the two differ.
     """
-    index = {place(each): each.index for each in rows.shown}
+    index = rows.indices
 
     def original_first(at: Place) -> bool:
-        return index[at._replace(condition=None)] < index[at]
+        return index[at.of_original()] < index[at]
 
     def of_group(first: bool) -> Difference:
         group = [

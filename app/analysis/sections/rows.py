@@ -32,6 +32,9 @@ class Place(NamedTuple):
     condition: str | None
     set_number: int
 
+    def of_original(self) -> "Place":
+        return Place(self.reader, self.case, None, self.set_number)
+
 
 @dataclass(frozen=True)
 class Options:
@@ -99,6 +102,39 @@ class Rows:
         return found
 
     @cached_property
+    def readings(self) -> dict[tuple[str, str | None, int], dict[str, int]]:
+        """Case to label, of one reader, arm and set."""
+        found: dict[tuple[str, str | None, int], dict[str, int]] = defaultdict(dict)
+        for at, label in self.labels.items():
+            found[at.reader, at.condition, at.set_number][at.case] = label
+        return found
+
+    @cached_property
+    def answers(self) -> dict[tuple[str, int], list["Answered"]]:
+        """Of one condition and truth, where both images have a label."""
+        found: dict[tuple[str, int], list[Answered]] = defaultdict(list)
+        for at, label in self.labels.items():
+            original = None if at.condition is None else self.labels.get(at.of_original())
+            if at.condition is not None and original is not None:
+                truth = self.truths[at.case]
+                pair = Answered(at, original == truth, label == truth)
+                found[at.condition, truth].append(pair)
+        return found
+
+    @cached_property
+    def indices(self) -> dict[Place, int]:
+        """The place of each presentation in its reader's order."""
+        return {place(each): each.index for each in self.shown}
+
+    @cached_property
+    def last_index(self) -> dict[str, int]:
+        """Of each reader."""
+        found: dict[str, int] = defaultdict(int)
+        for each in self.everything:
+            found[each.reader] = max(found[each.reader], each.index)
+        return found
+
+    @cached_property
     def ratings(self) -> dict[Place, float]:
         return {place(each): float(each.rating) for each in self.shown if each.rating is not None}
 
@@ -132,13 +168,7 @@ class Answered(NamedTuple):
 
 def answered(rows: Rows, condition: str, truth: int) -> list[Answered]:
     """Where both images have a label."""
-    found = []
-    for perturbed, label in rows.labels.items():
-        original = perturbed._replace(condition=None)
-        is_asked = perturbed.condition == condition and rows.truths[perturbed.case] == truth
-        if is_asked and original in rows.labels:
-            found.append(Answered(perturbed, rows.labels[original] == truth, label == truth))
-    return found
+    return rows.answers.get((condition, truth), [])
 
 
 def paired_table(pairs: Sequence[Answered]) -> PairedTable:

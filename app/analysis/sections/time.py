@@ -1,6 +1,7 @@
 """`time`: how long readers looked, by arm."""
 
 import math
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -19,6 +20,9 @@ SHORTEST_MS, LONGEST_MS = 200, 600_000
 
 def time(rows: Rows, options: Options) -> Json:
     timed = [each for each in rows.shown if each.label is not None and each.reading_time_ms]
+    times: dict[tuple[str, str | None], list[int]] = defaultdict(list)
+    for each in timed:
+        times[each.reader, each.condition].append(each.reading_time_ms or 0)
     within = [each for each in timed if SHORTEST_MS <= (each.reading_time_ms or 0) <= LONGEST_MS]
     return {
         "answers": len(timed),
@@ -28,7 +32,7 @@ def time(rows: Rows, options: Options) -> Json:
             | ({"median": float(np.median(found))} if found else {})
             for reader in rows.readers
             for arm in (None, *rows.conditions)
-            for found in [times_of(timed, reader, arm)]
+            for found in [times[reader, arm]]
         ],
         "ratios": [
             {
@@ -39,14 +43,6 @@ def time(rows: Rows, options: Options) -> Json:
             for condition in rows.conditions
         ],
     }
-
-
-def times_of(timed: Sequence[Shown], reader: str, arm: str | None) -> list[int]:
-    return [
-        each.reading_time_ms or 0
-        for each in timed
-        if (each.reader, each.condition) == (reader, arm)
-    ]
 
 
 def of_arms(timed: Sequence[Shown], condition: str) -> list[Shown]:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable
+from functools import lru_cache
 
 import numpy as np
 
@@ -10,12 +11,14 @@ from app.analysis.statistics.common import CannotSay, Floats, Interval
 TIMES = 1000
 
 
+@lru_cache(maxsize=8)
 def case_weights(cases: int, seed: int, times: int = TIMES) -> Floats:
     """[resample, case]: how often each case is drawn, with replacement."""
     if cases < 2:
         raise CannotSay("Resampling needs two cases.")
     draws = np.random.default_rng(seed).multinomial(cases, np.full(cases, 1 / cases), times)
     weights: Floats = draws.astype(np.float64)
+    weights.flags.writeable = False
     return weights
 
 

@@ -98,7 +98,10 @@ def eliasziw(tables: Sequence[PairedTable]) -> ChiSquare:
     shares = counts.sum(axis=0) / pairs.sum()
     between = np.sum(np.square(counts - np.outer(pairs, shares)) / pairs[:, None]) / cases
     within = np.sum(counts * (pairs[:, None] - counts) / pairs[:, None]) / (cases * (mean - 1))
-    ratio = (between - within) / (between + (typical - 1) * within)
+    spread = between + (typical - 1) * within
+    if not spread:
+        raise CannotSay("All pairs ended alike: there is no correlation within cases to tell.")
+    ratio = (between - within) / spread
     discordant = counts[:, 1] + counts[:, 2]
     some = int(np.count_nonzero(discordant))
     if ratio == 0 or some < 2:

@@ -73,6 +73,7 @@ def rates(unit: Unit) -> Rates:
     return rates_of_counts(unit.x, unit.y, unit.copies)
 
 
+@cache
 def rates_of_counts(x: int, y: int, copies: int) -> Rates:
     d_op = (x * (copies - y) + y * (copies - x)) / copies**2
     pairs = copies * (copies - 1) / 2

@@ -57,8 +57,8 @@ def paired_difference(table: PairedTable, confidence: float = 0.95) -> Differenc
 def score_interval(b: float, c: float, n: float, confidence: float) -> Difference:
     estimate = (b - c) / n
     z = normal_quantile(confidence)
-    low = falls_to_zero(lambda delta: float(tango_scores(b, c, n, delta)) - z, -1.0, estimate)
-    high = falls_to_zero(lambda delta: float(tango_scores(b, c, n, delta)) + z, estimate, 1.0)
+    low = falls_to_zero(lambda delta: score(b, c, n, delta) - z, -1.0, estimate)
+    high = falls_to_zero(lambda delta: score(b, c, n, delta) + z, estimate, 1.0)
     return Difference(estimate, low, high)
 
 
@@ -69,7 +69,18 @@ def require_pairs(table: PairedTable) -> None:
 
 def tango_score(table: PairedTable, delta: float) -> float:
     """Standard normal if the true difference is `delta`, which it falls with."""
-    return float(tango_scores(table.b, table.c, table.n, delta))
+    return score(table.b, table.c, table.n, delta)
+
+
+def score(b: float, c: float, n: float, delta: float) -> float:
+    """`tango_scores` of one table."""
+    surplus = b - c - n * delta
+    linear = -b - c + (2 * n - b + c) * delta
+    root = math.sqrt(max(0.0, linear**2 + 8 * n * c * delta * (1 - delta)))
+    variance = (root - linear) / 2 + n * delta * (1 - delta)
+    if surplus == 0:
+        return 0.0
+    return surplus / math.sqrt(variance) if variance > 0 else math.copysign(math.inf, surplus)
 
 
 def tango_scores(b: Floats | float, c: Floats | float, n: float, delta: float) -> Floats:

@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 from scipy import optimize, special
 
-from app.analysis.statistics.common import CannotSay, Difference, Floats, Ints, falls_to_zero
+from app.analysis.statistics.common import CannotSay, Difference, Floats, Ints
 from app.analysis.statistics.paired import PairedTable, require_pairs, tango_score, tango_scores
 
 MOST_PAIRS = 500
@@ -116,8 +116,12 @@ def melded_lower(b: int, c: int, n: int, tail: float) -> float:
         return tail - probability_below(delta, b, c, a_t, b_t)
 
     if at_zero <= tail:
-        return falls_to_zero(lambda delta: lack(delta, m, n - m + 1), 0.0, 1.0)
-    return falls_to_zero(lambda delta: lack(delta, m + 1, n - m), -1.0, 0.0)
+        return root(lambda delta: lack(delta, m, n - m + 1), 0.0, 1.0)
+    return root(lambda delta: lack(delta, m + 1, n - m), -1.0, 0.0)
+
+
+def root(function: Callable[[float], float], low: float, high: float) -> float:
+    return float(optimize.brentq(function, low, high, xtol=1e-13))
 
 
 def probability_below(delta: float, b: int, c: int, a_t: int, b_t: int) -> float:
