@@ -38,8 +38,9 @@ def analyse_command(
 ) -> None:
     """Analyse a folder that `plainsight study export` wrote.
 
-    Margins and alpha are those that the study laid down before it was read, in study.json;
-    others, when given here, are in the output.
+    Margins and alpha are those that the study laid down before it was read, in study.json, and
+    the network's smallest epsilons those of network.csv; others, when given here, are in the
+    output.
 
     Example: plainsight analyse results --json > results.json
     """
@@ -48,7 +49,7 @@ def analyse_command(
     from app.analysis.summary import summary
     from app.analysis.tidy import read_export
 
-    network = read_network(network_epsilon, network_norm) if network_epsilon else None
+    given = read_network(network_epsilon, network_norm) if network_epsilon else ()
     tidy = read_export(folder)
     options = options_of(
         tidy.plan,
@@ -56,7 +57,7 @@ def analyse_command(
         margin_tp=margin_tp,
         alpha=alpha,
         seed=seed,
-        network=network,
+        network=given or tidy.network,
     )
     found = analyse(tidy, options, code())
     if as_json:

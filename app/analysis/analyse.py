@@ -71,14 +71,14 @@ def analyse(tidy: Tidy, options: Options, code: dict[str, str]) -> Json:
 
 
 def described(options: Options) -> Json:
-    network = options.network
+    networks = options.network
     return {
         "margin_flips": options.margin_flips,
         "margin_tp": options.margin_tp,
         "alpha": options.alpha,
         "seed": options.seed,
-        "network_epsilon": network.source if network else "",
-        "network_norm": (network.norm if network else None) or "",
+        "network_epsilon": networks[0].source if networks else "",
+        "network_norm": ", ".join(each.norm for each in networks if each.norm),
     }
 
 

@@ -244,6 +244,20 @@ MRMCAOV = (
     SHARED["set"],
 )
 
+NETWORK = (
+    *shared("schema_version", "study_id"),
+    Column("patch", "str", "", "what the run that measured the network calls this patch"),
+    Column("truth", "int", "1|0", "1 tumour, 0 no tumour"),
+    Column("norm", "enum", "none|l0|l1|l2|linf", "the norm; none: by root mean square"),
+    Column(
+        "epsilon_float",
+        "float",
+        "",
+        "smallest that fools the network, unrounded: grey levels, for l0 a share; inf: none found",
+    ),
+    Column("epsilon_8bit", "float", "", "the same on the 8-bit image, as readers see it"),
+)
+
 TABLES = {
     "presentations.csv": PRESENTATIONS,
     "detections.csv": DETECTIONS,
@@ -251,5 +265,6 @@ TABLES = {
     "undone.csv": UNDONE,
     "images.csv": IMAGES,
     "attacks.csv": ATTACKS,
+    "network.csv": NETWORK,
     "mrmcaov.csv": MRMCAOV,
 }

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from app.analysis.columns import MRMCAOV, TABLES, TIMES, WHOSE
+from app.analysis.columns import MRMCAOV, NETWORK, TABLES, TIMES, WHOSE
 
 HEADER = ("file", "column", "type", "unit", "levels", "required", "derivation", "missing_code")
 
@@ -37,6 +37,7 @@ NEVER_EMPTY = {
         *("norm", "steps", "linf", "l2_rmsd", "l1_mad", "l0_fraction", "quantised_to_uint8"),
         "sha256",
     ),
+    "network.csv": tuple(column.name for column in NETWORK),
     "mrmcaov.csv": tuple(column.name for column in MRMCAOV),
 }
 

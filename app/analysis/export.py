@@ -17,7 +17,7 @@ from app.analysis import dictionary
 from app.analysis.archive import File
 from app.analysis.audit import audit_lines
 from app.analysis.columns import TABLES
-from app.analysis.material import attack_rows, image_rows
+from app.analysis.material import attack_rows, image_rows, smallest_rows
 from app.analysis.ratings import IMRMC_COLUMNS, imrmc_lines, imrmc_rows, mrmcaov_rows
 from app.analysis.record import study_json
 from app.analysis.rows import Values, detection_rows, presentation_rows, reader_rows, undone_rows
@@ -32,6 +32,7 @@ ROWS = {
     "undone.csv": undone_rows,
     "images.csv": image_rows,
     "attacks.csv": attack_rows,
+    "network.csv": smallest_rows,
     "mrmcaov.csv": mrmcaov_rows,
 }
 SNIPPETS_FOLDER = Path(__file__).parent / "snippets"

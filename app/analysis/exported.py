@@ -79,6 +79,16 @@ class Plan:
 
 
 @dataclass(frozen=True)
+class NetworkEpsilon:
+    """The smallest perturbations that fooled the network, one a patch or their median alone, in
+    grey levels (for l0 a share of pixels); infinite where none was found. `source` is as given."""
+
+    source: str
+    values: Sequence[float]
+    norm: str | None
+
+
+@dataclass(frozen=True)
 class InputFile:
     file: str
     sha256: str
@@ -87,7 +97,8 @@ class InputFile:
 
 @dataclass(frozen=True)
 class Tidy:
-    """`pairs` is empty without detections.csv, `impressions` is None without readers.csv."""
+    """`pairs` is empty without detections.csv, `impressions` is None without readers.csv;
+    `network` has one entry a norm of network.csv."""
 
     shown: Sequence[Shown]
     pairs: Sequence[Pair]
@@ -95,3 +106,4 @@ class Tidy:
     attacks: Mapping[str, Attack]
     plan: Plan
     files: Sequence[InputFile]
+    network: Sequence[NetworkEpsilon] = ()

@@ -16,11 +16,19 @@ from app.analysis.record import study_json
 from app.analysis.sections.rows import Rows, rows_of
 from app.analysis.sections.told import Json
 from app.analysis.service import require_open_key
-from app.analysis.tidy import DETECTIONS, PRESENTATIONS, READERS, STUDY, read_tables
+from app.analysis.tidy import (
+    DETECTIONS,
+    NETWORK,
+    PRESENTATIONS,
+    READERS,
+    STUDY,
+    read_tables,
+)
 from app.provenance import code
 from app.storage.models import Study
 
 KEPT = 8
+ANALYSED = (PRESENTATIONS, DETECTIONS, READERS, NETWORK)
 
 
 @dataclass(frozen=True)
@@ -44,7 +52,8 @@ class Cache:
             if key in self._found:
                 self._found.move_to_end(key)
                 return self._found[key]
-        found = Findings(rows_of(tidy), analyse(tidy, options_of(tidy.plan), code()))
+        options = options_of(tidy.plan, network=tidy.network)
+        found = Findings(rows_of(tidy), analyse(tidy, options, code()))
         with self._lock:
             self._found[key] = found
             while len(self._found) > KEPT:
@@ -72,7 +81,7 @@ def findings_of(session: Session, study: Study, now: datetime) -> Findings:
 def tidy_of(session: Session, study: Study, now: datetime) -> Tidy:
     """What the files of an export would be read as, without a file."""
     texts = {
-        **{name: table_csv(session, study, name) for name in (PRESENTATIONS, DETECTIONS, READERS)},
+        **{name: table_csv(session, study, name) for name in ANALYSED},
         STUDY: study_json(session, study, now),
     }
     files = {name: text.encode() for name, text in texts.items()}

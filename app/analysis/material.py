@@ -1,4 +1,4 @@
-"""The rows of images.csv and attacks.csv: what was shown, apart from who saw it."""
+"""The rows of images.csv, attacks.csv and network.csv: what was shown, apart from who saw it."""
 
 import math
 from collections.abc import Iterator
@@ -66,6 +66,21 @@ def attack_rows(_session: Session, study: Study) -> Iterator[Values]:
                 **network_values(study, stimulus),
                 "sha256": stimulus.delivered_sha256,
             }
+
+
+def smallest_rows(_session: Session, study: Study) -> Iterator[Values]:
+    """What fools the network, from the evidence of the batch; none where it brought none."""
+    for row in (study.batch.evidence or {}).get("minimal", ()):
+        yield {
+            **of_study(study),
+            "patch": row["case"],
+            "truth": row["truth"],
+            "norm": row["norm"],
+            **{
+                name: "inf" if row[name] is None else row[name]
+                for name in ("epsilon_float", "epsilon_8bit")
+            },
+        }
 
 
 def of_study(study: Study) -> Values:

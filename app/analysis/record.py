@@ -75,6 +75,7 @@ def study_json(session: Session, study: Study, now: datetime) -> str:
             "sha256": study.batch.digest,
             "network": study.batch.network,
             "provenance": study.batch.provenance,
+            "evidence": evidence_record(study),
         },
         "events": [
             {
@@ -89,6 +90,14 @@ def study_json(session: Session, study: Study, now: datetime) -> str:
         "code": code(),
     }
     return json.dumps(record, indent=2, ensure_ascii=False) + "\n"
+
+
+def evidence_record(study: Study) -> dict[str, object] | None:
+    """But for the smallest perturbations, which are network.csv, and for images."""
+    if study.batch.evidence is None:
+        return None
+    apart = ("minimal", "saliency")
+    return {name: told for name, told in study.batch.evidence.items() if name not in apart}
 
 
 def amendment_record(amendment: Amendment) -> dict[str, object]:

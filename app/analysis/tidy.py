@@ -16,10 +16,11 @@ from typing import Any, TypeVar
 
 from app.analysis.cells import Line
 from app.analysis.exported import Attack, Impressions, InputFile, Pair, Plan, Shown, Tidy
+from app.analysis.network import in_norms, smallest_of
 from app.errors import Invalid
 
 PRESENTATIONS, DETECTIONS = "presentations.csv", "detections.csv"
-READERS, STUDY = "readers.csv", "study.json"
+READERS, NETWORK, STUDY = "readers.csv", "network.csv", "study.json"
 ORIGINAL = "original"
 MOST_PROBLEMS = 20
 T = TypeVar("T")
@@ -49,6 +50,7 @@ def read_tables(source: object, load: Load) -> Tidy:
     shown = read.table(PRESENTATIONS, shown_of, SHOWN_COLUMNS) or []
     pairs = read.table(DETECTIONS, pair_of, PAIR_COLUMNS)
     impressions = read.table(READERS, impressions_of, ("reader_id",))
+    smallest = read.table(NETWORK, smallest_of, ("norm", "epsilon_8bit")) or ()
     attacks, plan = read.study()
     shown = [excluded(each, plan) for each in shown]
     problems += contradictions(shown)
@@ -57,7 +59,8 @@ def read_tables(source: object, load: Load) -> Tidy:
             f"{source} cannot be analysed: {len(problems)} problem(s) in its files.",
             problems=tuple(problems[:MOST_PROBLEMS]),
         )
-    return Tidy(shown, pairs or (), impressions, attacks, plan, files)
+    network = in_norms(NETWORK, smallest)
+    return Tidy(shown, pairs or (), impressions, attacks, plan, files, network)
 
 
 class Reading:

@@ -81,7 +81,7 @@ def test_an_export_has_every_file_with_its_digest_and_every_column_with_its_mean
 
     assert list(files) == [
         *("presentations.csv", "detections.csv", "readers.csv", "undone.csv", "images.csv"),
-        *("attacks.csv", "mrmcaov.csv"),
+        *("attacks.csv", "network.csv", "mrmcaov.csv"),
         *("imrmc-set1.csv", "imrmc-set1.imrmc", "imrmc-set2.csv", "imrmc-set2.imrmc"),
         *("data_dictionary.csv", "study.json", "audit.jsonl", "analyse.py", "analyse.R"),
         "SHA256SUMS",

@@ -7,8 +7,8 @@ from functools import cache
 
 import numpy as np
 
-from app.analysis.exported import Pair
-from app.analysis.sections.rows import NetworkEpsilon, Options, Rows
+from app.analysis.exported import NetworkEpsilon, Pair
+from app.analysis.sections.rows import Options, Rows
 from app.analysis.sections.told import Json, told
 from app.analysis.statistics import CannotSay
 from app.analysis.statistics.bootstrap import case_weights, percentiles
@@ -27,6 +27,7 @@ from app.analysis.statistics.psychometric import (
 )
 
 TIMES = 300
+CURVE_POINTS = 50
 OPEN = "The answers set no limit here: it lies beyond the epsilons that were shown."
 Key = tuple[str, str, str]
 
@@ -61,9 +62,7 @@ def of_group(key: Key, by_case: dict[str, list[Level]], options: Options) -> Jso
     counts = counts_of(by_case, epsilons)
     totals = counts.sum(axis=0)
     levels = [Level(e, int(k), int(n)) for e, (k, n) in zip(epsilons, totals, strict=True)]
-    network = options.network
-    if network and network.norm not in {None, norm}:
-        network = None
+    network = options.network_in(norm)
 
     @cache
     def prepared() -> Data:
@@ -130,7 +129,20 @@ def about(network: NetworkEpsilon | None, options: Options) -> Json:
         return Estimate(float(np.median(values)), *median_limits(values, options))
 
     source = {"source": network.source, "cases": len(network.values)} if network else {}
-    return source | {"median_epsilon": told(Estimate, found)}
+    return source | {"median_epsilon": told(Estimate, found), "curve": success_curve(network)}
+
+
+def success_curve(network: NetworkEpsilon | None) -> list[Json]:
+    """The share fooled within each epsilon at which it rises; of many, so many that are spread."""
+    if network is None or len(network.values) < 2:
+        return []
+    values = np.asarray(network.values, dtype=np.float64)
+    rises = np.unique(values[np.isfinite(values)])
+    places = np.unique(np.linspace(0, len(rises) - 1, CURVE_POINTS).round().astype(int))
+    return [
+        {"epsilon": float(epsilon), "network_fooled": float(np.mean(values <= epsilon))}
+        for epsilon in rises[places[: len(rises)]]
+    ]
 
 
 def values_of(network: NetworkEpsilon | None) -> Floats:

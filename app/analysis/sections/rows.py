@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from app.analysis.exported import Attack, Impressions, Pair, Shown, Tidy
+from app.analysis.exported import Attack, Impressions, NetworkEpsilon, Pair, Shown, Tidy
 from app.analysis.statistics import PairedTable
 from app.analysis.statistics.common import CannotSay, Floats
 from app.analysis.statistics.flips import Unit
@@ -38,23 +38,17 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True)
 class Options:
-    """What was set before the data were seen."""
+    """What was set before the data were seen; of the network, one entry a norm."""
 
     margin_flips: float = 0.05
     margin_tp: float = 0.10
     alpha: float = 0.05
     seed: int = 20210614
-    network: "NetworkEpsilon | None" = None
+    network: Sequence[NetworkEpsilon] = ()
 
-
-@dataclass(frozen=True)
-class NetworkEpsilon:
-    """The smallest perturbations that fooled the network, one a case or their median alone, in
-    grey levels (for l0 a share of pixels); infinite where none was found. `source` is as given."""
-
-    source: str
-    values: Sequence[float]
-    norm: str | None
+    def network_in(self, norm: str) -> NetworkEpsilon | None:
+        """One whose norm nobody said is in every norm."""
+        return next((each for each in self.network if each.norm in {None, norm}), None)
 
 
 @dataclass(frozen=True)

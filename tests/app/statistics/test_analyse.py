@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.analysis.analyse import SECTIONS, analyse, options_of
-from app.analysis.exported import Attack, Impressions, Pair, Plan, Shown, Tidy
-from app.analysis.sections.rows import NetworkEpsilon, Options
+from app.analysis.exported import Attack, Impressions, NetworkEpsilon, Pair, Plan, Shown, Tidy
+from app.analysis.sections.rows import Options
 from app.analysis.summary import summary
 
 Json = dict[str, Any]
@@ -136,7 +136,7 @@ def any_pair() -> st.SearchStrategy[Pair]:
 @given(anything())
 def test_any_study_has_an_analysis_in_strict_json(tidy: Tidy) -> None:
     network = NetworkEpsilon("0.5", (0.5,), None)
-    found = analysed(tidy, Options(network=network))
+    found = analysed(tidy, Options(network=(network,)))
 
     assert {*SECTIONS, "format", "format_version", "code", "options", "inputs", "study"} == {*found}
     assert all(isinstance(line, str) for line in summary(found))
@@ -384,7 +384,7 @@ def choices(right_of: Mapping[int, int], cases: int = 40) -> list[Pair]:
 def test_the_perceptibility_margin_is_human_threshold_to_network_median() -> None:
     pairs = choices({1: 20, 2: 24, 4: 32, 8: 40})
     network = NetworkEpsilon("minimal.csv", (0.4, 0.5, 0.6), "linf")
-    found = analysed(made([], pairs), Options(network=network))["detection"]
+    found = analysed(made([], pairs), Options(network=(network,)))["detection"]
     [function] = found["psychometric"]
     threshold, margin = function["threshold"], function["perceptibility_margin"]
 
@@ -403,7 +403,7 @@ def test_the_perceptibility_margin_is_human_threshold_to_network_median() -> Non
 def test_who_sees_nothing_leaves_a_lower_limit_of_the_margin() -> None:
     pairs = choices({1: 20, 2: 20, 4: 20, 8: 20})
     network = NetworkEpsilon("0.5", (0.5,), None)
-    [function] = analysed(made([], pairs), Options(network=network))["detection"]["psychometric"]
+    [function] = analysed(made([], pairs), Options(network=(network,)))["detection"]["psychometric"]
 
     assert function["threshold"]["high"] is None
     assert "beyond the epsilons" in function["threshold"]["reason"]
@@ -413,7 +413,7 @@ def test_who_sees_nothing_leaves_a_lower_limit_of_the_margin() -> None:
 def test_a_network_in_another_norm_is_not_compared() -> None:
     network = NetworkEpsilon("0.5", (0.5,), "l2")
     pairs = choices({1: 20, 2: 24, 4: 32})
-    [function] = analysed(made([], pairs), Options(network=network))["detection"]["psychometric"]
+    [function] = analysed(made([], pairs), Options(network=(network,)))["detection"]["psychometric"]
 
     assert function["perceptibility_margin"]["estimate"] is None
     assert "in this norm" in function["perceptibility_margin"]["reason"]
@@ -450,7 +450,7 @@ def test_every_key_is_documented(demo: list[dict[str, Any]]) -> None:
     network = NetworkEpsilon("0.5", (0.5, 0.6), None)
     said = [Impressions("R1", "yes", "Twice?")]
     tidy = replace(demo_tidy(demo), pairs=pairs, impressions=said)
-    found = analysed(tidy, Options(network=network))
+    found = analysed(tidy, Options(network=(network,)))
     page = Path(__file__).parents[3] / "docs/results-format.md"
     pages = (page, page.with_name("statistics.md"))
     documented = {
