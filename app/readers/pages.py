@@ -1,18 +1,23 @@
-"""What a researcher sees of new personal links; it is shown once, for only digests are kept."""
+"""What a researcher sees of one reader, and of new personal links: these are shown once, for only
+digests are kept."""
 
 import base64
 import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 
 import segno
 from markupsafe import Markup
 
 from app.readers.domain import last_day
 from app.readers.service import Invitation
-from app.storage.models import Study
+from app.storage.models import Reader, Study
+from app.studies.logs import ProblemRow
+from app.studies.monitor import OPEN, Watched
+from app.studies.monitor_pages import WatchedRow, watched_row
+from app.studies.service import design_of_study
 from app.vocabulary import N_
 from app.web.language import LANGUAGES, translate, whole_day
 
@@ -32,9 +37,15 @@ HEADS = ("reader", "link", "last_day")
 
 @dataclass(frozen=True)
 class Link:
+    """`qr` is its QR code as SVG."""
+
     label: str
     url: str
     last_day: date | None
+
+    @property
+    def qr(self) -> Markup:
+        return Markup(segno.make(self.url, micro=False).svg_inline(scale=4, light="#fff"))  # noqa: S704
 
 
 @dataclass(frozen=True)
@@ -48,13 +59,12 @@ class NeutralText:
 
 @dataclass(frozen=True)
 class InvitationPage:
-    """One link. `qr` is its QR code as SVG."""
+    """One link."""
 
     title: str
     study_id: int
     study: str
     link: Link
-    qr: Markup
     texts: Sequence[NeutralText]
 
 
@@ -70,6 +80,54 @@ class InvitationsPage:
     texts: Sequence[NeutralText]
 
 
+@dataclass(frozen=True)
+class ReaderPage:
+    """`last_day` is that of the present link, which a new one keeps unless it is over."""
+
+    title: str
+    study_id: int
+    study: str
+    label: str
+    row: WatchedRow
+    invited_at: datetime
+    began_at: datetime | None
+    seen_at: datetime | None
+    finished_at: datetime | None
+    language: str
+    problems: Sequence[ProblemRow]
+    last_day: date | None
+    may_invite: bool
+    may_revoke: bool
+
+
+def reader_page(
+    reader: Reader,
+    watched: Watched,
+    problems: Sequence[ProblemRow],
+    may_manage: bool,
+    now: datetime,
+) -> ReaderPage:
+    study = reader.study
+    may_invite = may_manage and study.state in OPEN
+    is_over = reader.expires_at is not None and reader.expires_at <= now
+    return ReaderPage(
+        title=f"Reader {reader.label}",
+        study_id=study.id,
+        study=study.internal_title,
+        label=reader.label,
+        row=watched_row(study, watched, design_of_study(study), now),
+        invited_at=reader.invited_at,
+        began_at=reader.began_at,
+        seen_at=reader.last_seen_at,
+        finished_at=reader.finished_at,
+        language=LANGUAGES.get(reader.language or "", ""),
+        problems=problems,
+        last_day=None if is_over else last_day(reader.expires_at),
+        may_invite=may_invite,
+        may_revoke=may_manage and reader.revoked_at is None,
+    )
+
+
 def link_of(invitation: Invitation, public_url: str) -> Link:
     return Link(invitation.label, invitation.url(public_url), last_day(invitation.expires_at))
 
@@ -80,7 +138,6 @@ def invitation_page(study: Study, link: Link, title: str) -> InvitationPage:
         study.id,
         study.internal_title,
         link,
-        Markup(segno.make(link.url, micro=False).svg_inline(scale=5, light="#fff")),  # noqa: S704
         neutral_texts(study, link.last_day, link.url),
     )
 

@@ -7,10 +7,13 @@ from fastapi import APIRouter, Form, Path, Request
 from fastapi.responses import RedirectResponse, Response
 
 from app.readers.domain import end_of
-from app.readers.pages import invitation_page, invitations_page, link_of
+from app.readers.pages import invitation_page, invitations_page, link_of, reader_page
 from app.readers.service import find_reader, invite_several, reissue, revoke
 from app.researchers.domain import Right
-from app.storage.session import WritingDep
+from app.researchers.rights import right_on
+from app.storage.session import ReadingDep, WritingDep
+from app.studies.logs import problems_of_reader
+from app.studies.monitor import watch_one
 from app.studies.service import find_study
 from app.web.fields import LARGEST, RowNumber
 from app.web.identity import ResearcherDep, now
@@ -43,6 +46,18 @@ def invite_here(
     return render("researcher/invitations.html", invitations_page(study, links))
 
 
+@router.get("/studies/{study_id}/readers/{label}")
+def reader(
+    study_id: RowNumber, label: Label, researcher: ResearcherDep, session: ReadingDep
+) -> Response:
+    study = find_study(session, study_id, researcher, Right.VIEW)
+    found = find_reader(session, study, label)
+    may_manage = (right_on(session, study, researcher) or Right.VIEW) >= Right.MANAGE
+    problems, at = problems_of_reader(session, found), now()
+    page = reader_page(found, watch_one(session, found, at), problems, may_manage, at)
+    return render("researcher/reader.html", page)
+
+
 @router.post("/studies/{study_id}/readers/{label}/reissue")
 def reissue_here(
     study_id: RowNumber,
@@ -66,4 +81,4 @@ def revoke_here(
 ) -> Response:
     study = find_study(session, study_id, researcher, Right.MANAGE)
     revoke(session, find_reader(session, study, label), researcher.email, now())
-    return RedirectResponse(f"/studies/{study_id}", 303)
+    return RedirectResponse(f"/studies/{study_id}/readers/{label}", 303)

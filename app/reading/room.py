@@ -7,7 +7,7 @@ from fastapi.responses import Response
 from sqlalchemy.orm import Session
 
 from app.readers.domain import DisplayRecord
-from app.readers.service import note_display, queue_name, take_place
+from app.readers.service import note_display, note_seen, queue_name, take_place
 from app.reading.service import Arrival, Window, image, room_of, window
 from app.reading.visitor import current_reader, reader_in_place
 from app.storage.images import ImageStore
@@ -25,6 +25,7 @@ def arrive(request: Request, session: WritingDep, response: Response) -> Arrival
     reader = current_reader(request, session)
     here = room_of(session, reader, now())
     ahead = window(session, reader, here)
+    note_seen(reader, now())
     return Arrival(
         **{field.name: getattr(ahead, field.name) for field in dataclasses.fields(ahead)},
         visit=take_place(reader),

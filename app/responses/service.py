@@ -6,7 +6,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.errors import Conflict, NotFound
-from app.readers.service import require_may_read
+from app.readers.service import note_seen, require_may_read
 from app.reading.domain import Place, Step, opening
 from app.reading.service import (
     Undoable,
@@ -69,6 +69,7 @@ def hold_open(session: Session, reader: Reader, now: datetime) -> None:
     session.scalars(held.execution_options(populate_existing=True)).one()
     session.refresh(reader, with_for_update=True)
     require_may_read(reader, now)
+    note_seen(reader, now)
 
 
 def find_response(session: Session, presentation: Presentation, attempt: int) -> Response | None:

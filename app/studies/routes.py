@@ -2,30 +2,34 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Form
+from fastapi import APIRouter, Form, Query
 from fastapi.responses import RedirectResponse, Response
 from sqlalchemy.orm import Session
 
 from app.batches.service import find_batch, list_batches
 from app.errors import Conflict, Invalid, NotFound
 from app.researchers.domain import Right
-from app.researchers.rights import right_on, rights_on
+from app.researchers.rights import right_on
 from app.storage.models import Researcher, Study
 from app.storage.session import DatabaseDep, ReadingDep, WritingDep
+from app.studies.cards import NEWEST_FIRST, studies_page
 from app.studies.design_pages import NewStudyPage, batch_choices
 from app.studies.forms import StudyForm
+from app.studies.logs import ProblemsPage, RecordPage, events_of, problems_of, who_did
 from app.studies.members import members_of
-from app.studies.monitor import amendments_of, progress, reported_problems
-from app.studies.pages import StudyPage, studies_page, study_page
+from app.studies.monitor import Standing, amendments_of, tally, watch
+from app.studies.monitor_pages import monitor_view
+from app.studies.pages import Readers, StudyPage, Watching, study_page
 from app.studies.service import (
     create_study,
+    design_of_study,
     find_study,
-    list_studies,
     lock_study,
     unblind_study,
 )
-from app.web.fields import WITHOUT_ZERO_BYTE, RowNumber
+from app.web.fields import LARGEST, WITHOUT_ZERO_BYTE, RowNumber
 from app.web.identity import ResearcherDep, now
+from app.web.listing import PageNumber, SortedBy
 from app.web.templating import render
 
 router = APIRouter()
@@ -33,16 +37,24 @@ Text = Annotated[str, Form(max_length=300, pattern=WITHOUT_ZERO_BYTE)]
 
 
 @router.get("/studies")
-def studies(researcher: ResearcherDep, session: ReadingDep) -> Response:
-    found = list_studies(session, researcher)
-    rights = rights_on(session, found, researcher)
-    page = studies_page(found, list_batches(session, researcher), rights)
-    return render("researcher/studies.html", page)
+def studies(
+    researcher: ResearcherDep,
+    session: ReadingDep,
+    page: PageNumber = 1,
+    sort: SortedBy = NEWEST_FIRST,
+) -> Response:
+    return render("researcher/studies.html", studies_page(session, researcher, page, sort))
 
 
 @router.get("/studies/new")
-def new_study_page(researcher: ResearcherDep, session: ReadingDep) -> Response:
-    page = NewStudyPage(batch_choices(list_batches(session, researcher)))
+def new_study_page(
+    researcher: ResearcherDep,
+    session: ReadingDep,
+    batch: Annotated[int | None, Query(ge=1, le=LARGEST)] = None,
+) -> Response:
+    """With the batch chosen that led here, if one did."""
+    form = StudyForm(batch="" if batch is None else str(batch))
+    page = NewStudyPage(batch_choices(list_batches(session, researcher)), form)
     return render("researcher/new_study.html", page)
 
 
@@ -66,23 +78,77 @@ def create(
         return render("researcher/new_study.html", page, status=refusal.status)
 
 
-def page_of(session: Session, study: Study, researcher: Researcher, problem: str = "") -> StudyPage:
+def page_of(
+    session: Session,
+    study: Study,
+    researcher: Researcher,
+    problem: str = "",
+    *,
+    page: int = 1,
+    sort: str = "",
+) -> StudyPage:
+    """`page` and `sort` are of its readers."""
     return study_page(
         study,
-        progress(session, study),
-        reported_problems(session, study),
+        watching(session, study, page, sort),
+        events_of(session, study, few=True),
         members_of(session, study),
         amendments_of(session, study),
         right_on(session, study, researcher) or Right.VIEW,
-        now(),
+        who_did(session, study, "started"),
         problem,
     )
 
 
+def watching(session: Session, study: Study, page: int, sort: str) -> Watching:
+    at = now()
+    counts = tally(session, study, at)
+    watched, listing = watch(session, study, at, f"/studies/{study.id}", page, sort)
+    return Watching(
+        Readers(sum(counts.values()), counts.get(Standing.FINISHED, 0)),
+        monitor_view(study, watched, listing, counts, design_of_study(study), at),
+        problems_of(session, study, few=True),
+    )
+
+
 @router.get("/studies/{study_id}")
-def study(study_id: RowNumber, researcher: ResearcherDep, session: ReadingDep) -> Response:
+def study(
+    study_id: RowNumber,
+    researcher: ResearcherDep,
+    session: ReadingDep,
+    page: PageNumber = 1,
+    sort: SortedBy = "",
+) -> Response:
     found = find_study(session, study_id, researcher, Right.VIEW)
-    return render("researcher/study.html", page_of(session, found, researcher))
+    shown = page_of(session, found, researcher, page=page, sort=sort)
+    return render("researcher/study.html", shown)
+
+
+@router.get("/studies/{study_id}/problems")
+def problems(
+    study_id: RowNumber,
+    researcher: ResearcherDep,
+    session: ReadingDep,
+    page: PageNumber = 1,
+    sort: SortedBy = "",
+) -> Response:
+    found = find_study(session, study_id, researcher, Right.VIEW)
+    shown = problems_of(session, found, page, sort)
+    return render("researcher/problems.html", ProblemsPage(found.id, found.internal_title, shown))
+
+
+@router.get("/studies/{study_id}/record")
+def record(
+    study_id: RowNumber,
+    researcher: ResearcherDep,
+    session: ReadingDep,
+    page: PageNumber = 1,
+    sort: SortedBy = "",
+) -> Response:
+    """Who did what with the study, and when."""
+    found = find_study(session, study_id, researcher, Right.VIEW)
+    shown = events_of(session, found, page, sort)
+    return render("researcher/record.html", RecordPage(found.id, found.internal_title, shown))
 
 
 @router.post("/studies/{study_id}/lock")

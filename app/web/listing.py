@@ -20,16 +20,21 @@ SortedBy = Annotated[str, Query(max_length=40)]
 
 @dataclass(frozen=True)
 class Listing:
-    """Where one is in a list. `sort` names a column, with "-" before it the other way round."""
+    """Where one is in a list. `sort` names a column, with "-" before it the other way round.
+
+    `fragment` is the part of the page with the list, so that a press on a head stays there.
+    """
 
     path: str
     sort: str
     page: int
     pages: int
     total: int
+    fragment: str = ""
 
     def url(self, *, page: int = 1, sort: str | None = None) -> str:
-        return f"{self.path}?{urlencode({'sort': sort or self.sort, 'page': page})}"
+        query = urlencode({"sort": sort or self.sort, "page": page})
+        return f"{self.path}?{query}" + (f"#{self.fragment}" if self.fragment else "")
 
     def turned(self, column: str) -> str:
         """The sort that a press on the head of this column asks for."""
@@ -50,6 +55,7 @@ def listed(
     sort: str = "",
     *,
     per_page: int = ROWS_A_PAGE,
+    fragment: str = "",
 ) -> tuple[Sequence[Row], Listing]:
     """The rows of one page. What is no column sorts by the first, and no page is beyond the last.
 
@@ -65,4 +71,4 @@ def listed(
     *_, last = columns.values()
     ordered = query.order_by(None).order_by(column.desc() if sort != name else column.asc(), last)
     rows = session.scalars(ordered.limit(per_page).offset((page - 1) * per_page)).all()
-    return rows, Listing(path, sort, page, pages, total)
+    return rows, Listing(path, sort, page, pages, total, fragment)
