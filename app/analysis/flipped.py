@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from app.analysis.sections.rows import Rows, answered
 from app.analysis.wording import harmless
+from app.batches.service import saliency_of
 from app.storage.models import Stimulus, Study
 
 FLIPS_A_PAGE = 12
@@ -13,7 +14,8 @@ FLIPS_A_PAGE = 12
 
 @dataclass(frozen=True)
 class Flip:
-    """One perturbed image that was answered otherwise than its original, and by whom."""
+    """One perturbed image that was answered otherwise than its original, and by whom. `saliency`
+    has the addresses of where the network looks in both, if the batch tells."""
 
     case: str
     condition: str
@@ -22,6 +24,7 @@ class Flip:
     original: str
     perturbed: str
     difference: str
+    saliency: Sequence[str]
     width: int
     height: int
 
@@ -85,6 +88,14 @@ def flip(rows: Rows, images: Images, key: Key, said: Sequence[str]) -> Flip:
         f"{base}/images/{original.id}",
         f"{base}/images/{perturbed.id}",
         f"{base}/differences/{perturbed.id}",
+        saliency(original, perturbed),
         perturbed.width,
         perturbed.height,
     )
+
+
+def saliency(original: Stimulus, perturbed: Stimulus) -> list[str]:
+    batch = perturbed.case.batch
+    if not (saliency_of(batch, original) and saliency_of(batch, perturbed)):
+        return []
+    return [f"/batches/{batch.id}/saliency/{each.id}" for each in (original, perturbed)]

@@ -10,7 +10,9 @@ from sqlalchemy.orm import Session
 
 from app.batches.deliveries import list_unfinished
 from app.batches.delivery_pages import DeliveryLine, delivery_lines
+from app.batches.evidence_view import EvidenceView, evidence_view
 from app.batches.scan_view import ScanView, scan_of
+from app.batches.service import saliency_of
 from app.researchers.rights import batches_of
 from app.storage.images import ImageStore
 from app.storage.models import Batch, Case, Researcher, Stimulus
@@ -47,7 +49,8 @@ class BatchesPage:
 
 @dataclass(frozen=True)
 class ImageCell:
-    """One image of a case; the norms are None for the original."""
+    """One image of a case; the norms are None for the original. `saliency` is the address of
+    where the network looks, empty where the batch does not say."""
 
     url: str
     width: int
@@ -58,6 +61,7 @@ class ImageCell:
     l1_mad: float | None
     l2_rmsd: float | None
     ssim: float | None
+    saliency: str
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,7 @@ class BatchPage:
     imported_at: datetime
     conditions: Sequence[ConditionLine]
     scan: ScanView
+    evidence: EvidenceView | None
     pairs: Sequence[PairLine]
     listing: Listing
 
@@ -155,6 +160,7 @@ def image_cell(batch: Batch, stimulus: Stimulus) -> ImageCell:
         stimulus.l1_mad,
         stimulus.l2_rmsd,
         stimulus.ssim,
+        f"/batches/{batch.id}/saliency/{stimulus.id}" if saliency_of(batch, stimulus) else "",
     )
 
 
@@ -210,6 +216,7 @@ def batch_page(
             for c in batch.conditions
         ],
         scan=scan_of(batch),
+        evidence=None if batch.evidence is None else evidence_view(batch.evidence),
         pairs=[pair_line(batch, store, stimulus) for stimulus in shown],
         listing=listing,
     )
