@@ -87,6 +87,36 @@ def test_without_scripts_a_button_reckons(computer: Computer, server: Server) ->
     expect(page.get_by_label("Batch", exact=True)).to_have_value(str(server.batches[0]))
 
 
+def test_whoever_is_signed_out_while_typing_loses_nothing(
+    computer: Computer, server: Server
+) -> None:
+    page = at_the_form(computer(), server)
+    page.get_by_label("Title for researchers").fill("Typed for an hour")
+    server.change("DELETE FROM researcher_session")
+    page.get_by_label("Cases at most").fill("12")
+    panel = page.locator(PANEL)
+    expect(panel.get_by_role("status")).to_contain_text("You are signed out")
+    require_accessible(page)
+    with page.expect_popup() as opened:
+        panel.get_by_role("link", name="Sign in in a new tab").press("Enter")
+    beside = opened.value
+    beside.get_by_label("Email").fill(EMAIL)
+    beside.get_by_label("Password").fill(PASSWORD)
+    beside.keyboard.press("Enter")
+    beside.wait_for_url("**/studies")
+    page.get_by_label("Cases at most").fill("13")
+    expect(panel).to_contain_text("With 0 flips in 13")
+    expect(page.get_by_label("Title for researchers")).to_have_value("Typed for an hour")
+
+
+def test_a_batch_leads_to_a_study_of_it(computer: Computer, server: Server) -> None:
+    page = at_the_desk(computer(), server)
+    for number in server.batches[:2]:
+        page.goto(f"{server.url}/batches/{number}")
+        page.get_by_role("link", name="Design a study").click()
+        expect(page.get_by_label("Batch", exact=True)).to_have_value(str(number))
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_nothing_of_it_hinders_anybody(scheme: str, computer: Computer, server: Server) -> None:
     page = at_the_form(computer(color_scheme=scheme), server)
@@ -112,3 +142,5 @@ def test_the_form_fits_a_narrow_window(computer: Computer, server: Server) -> No
     page = at_the_form(computer(viewport={"width": 390, "height": 800}), server)
     expect(page.locator(PANEL)).to_contain_text("20 cases")
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    table = page.get_by_role("region", name="Table of what is needed")
+    assert table.evaluate("(one) => one.scrollWidth <= one.clientWidth")

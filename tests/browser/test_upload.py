@@ -206,6 +206,7 @@ def folders(make_batch: Make, tmp_path: Path) -> tuple[Path, Path]:
 
 def say_the_rest(page: Page, name: str, epsilon: str) -> None:
     page.get_by_label("Name of the batch").fill(name)
+    page.get_by_label("Truth").select_option("tumour")
     page.get_by_label("Attack").fill("fgsm")
     page.get_by_label("Epsilon").fill(epsilon)
 
@@ -257,6 +258,58 @@ def test_a_zip_can_be_dropped(desk: Page, make_batch: Make, tmp_path: Path) -> N
     expect(desk.get_by_text("dropped.zip")).to_be_visible()
     desk.get_by_role("button", name="Deliver").click()
     imported(desk)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "words"),
+    [
+        ("batch", "cells.tiff", "cells.tiff holds no batch.json: choose what plainsight-ml batch"),
+        ("folders", "cells.jpg", "cells.jpg holds no PNG: save the images as 8-bit RGB PNG"),
+        ("manifest", "cells.xlsx", "cells.xlsx holds no manifest.csv: put the table beside"),
+    ],
+)
+def test_a_wrong_file_is_told_as_soon_as_it_is_dropped(
+    kind: str, name: str, words: str, desk: Page, server: Server
+) -> None:
+    desk.goto(f"{server.url}/batches/new?kind={kind}")
+    zone = desk.locator("[data-picker]").first.element_handle()
+    desk.evaluate(DROP, [zone, base64.b64encode(b"no batch").decode(), name])
+    expect(desk.locator("output").first).to_contain_text(words)
+    finds_nothing(desk)
+
+
+def test_a_file_beyond_the_limit_is_refused_before_anything_is_sent(
+    desk: Page, tmp_path: Path
+) -> None:
+    path = tmp_path / "huge.zip"
+    with path.open("wb") as file:
+        file.truncate(2049 * MIB)
+    sent: list[str] = []
+    desk.on("request", lambda request: sent.append(request.method))
+    deliver(desk, "Batch", path)
+    words = "This has 2049.0 MiB, and at most 2048 MiB are taken. Deliver it in two parts"
+    expect(desk.get_by_role("alert")).to_contain_text(words)
+    expect(desk.get_by_role("alert")).to_be_focused()
+    assert not {"POST", "PUT"} & set(sent)
+
+
+def test_a_page_that_waits_leads_to_sign_in_when_the_session_ends(
+    desk: Page, large: Path, server: Server
+) -> None:
+    """And comes back to what it waited for."""
+    with dropping(desk, *range(2, 1000)):
+        deliver(desk, "Batch", large)
+        expect(desk.get_by_text("The line is down")).to_be_visible(timeout=SLOW_MS)
+        server.change("UPDATE delivery SET state = 'running' WHERE name = ?", large.name)
+        [[token]] = server.rows("SELECT token FROM delivery WHERE name = ?", large.name)
+        desk.goto(f"{server.url}/deliveries/{token}")
+    server.change("DELETE FROM researcher_session")
+    desk.wait_for_url(re.compile(r"/sign-in\?next="))
+    desk.get_by_label("Email").fill(EMAIL)
+    desk.get_by_label("Password").fill(PASSWORD)
+    desk.keyboard.press("Enter")
+    desk.wait_for_url(f"**/deliveries/{token}")
+    server.change("UPDATE delivery SET state = 'receiving' WHERE name = ?", large.name)
 
 
 def test_the_pairs_are_shown_at_their_own_pixels(desk: Page, server: Server) -> None:
