@@ -60,8 +60,8 @@ class Curvature:
         block += np.eye(width)
         self._inverse = np.linalg.inv(block)
         self._carried = shared.reshape(cases, readers, width) @ self._inverse
-        schur = corner - np.einsum(
-            "irk,isk->rs", self._carried, shared.reshape(cases, readers, width)
+        schur = corner - np.tensordot(
+            self._carried, shared.reshape(cases, readers, width), ([0, 2], [0, 2])
         )
         self._schur = np.linalg.inv(schur)
         self.log_determinant = float(
@@ -69,9 +69,9 @@ class Curvature:
         )
 
     def solve(self, of_case: Floats, of_reader: Floats) -> tuple[Floats, Floats]:
-        v = self._schur @ (of_reader - np.einsum("irk,ik->r", self._carried, of_case))
-        u = np.einsum("ijk,ik->ij", self._inverse, of_case)
-        return u - np.einsum("irk,r->ik", self._carried, v), v
+        v = self._schur @ (of_reader - np.tensordot(self._carried, of_case, ([0, 2], [0, 1])))
+        u = (self._inverse @ of_case[:, :, None])[:, :, 0]
+        return u - np.tensordot(self._carried, v, ([1], [0])), v
 
     def leverages(self) -> tuple[Floats, Floats]:
         """Of every row, a' H^-1 of its case's part, [row, width], and of its reader's."""
@@ -79,7 +79,7 @@ class Curvature:
         own = self._inverse + np.swapaxes(self._carried, 1, 2) @ onto
         across = onto[self._cases, self._readers]
         diagonal = np.diag(self._schur)[self._readers]
-        of_case = np.einsum("nj,njk->nk", self._random, own[self._cases])
+        of_case = (self._random[:, None, :] @ own[self._cases])[:, 0, :]
         of_case -= self._of_reader * across
         return of_case, self._of_reader * diagonal - (self._random * across).sum(axis=1)
 
