@@ -58,14 +58,6 @@ ROBOTS = {
     RobotKind.SEES_ALL: Robot(RobotKind.SEES_ALL, 1.0, 0.0, is_fooled=True, sees=1.0),
 }
 UNSTEADY = (RobotKind.NOISY, RobotKind.BIASED, RobotKind.QUITTER)
-LABELS = {
-    RobotKind.PERFECT: "Perfect",
-    RobotKind.NOISY: "Noisy",
-    RobotKind.ALWAYS_TUMOUR: "Always tumour",
-    RobotKind.BIASED: "Biased",
-    RobotKind.QUITTER: "Quitter",
-    RobotKind.SEES_ALL: "Sees every perturbation",
-}
 
 
 @dataclass(frozen=True)

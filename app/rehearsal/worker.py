@@ -19,6 +19,7 @@ from app.rehearsal.domain import Decide, decide
 from app.rehearsal.key import Key
 from app.rehearsal.reader import RobotReader
 from app.rehearsal.service import UNDERWAY, Place, answered, open_key, take_places
+from app.settings import Settings
 from app.storage.images import ImageStore
 from app.storage.jobs import TRY_AGAIN, Jobs, Sparingly, StoppedError
 from app.storage.models import Rehearsal, Study
@@ -39,12 +40,11 @@ class Rehearser(Jobs):
     database: Database
     store: ImageStore
     clock: Callable[[], datetime]
-    address: str
-    home: Path
+    settings: Settings
 
     @property
     def lock(self) -> Path:
-        return self.home / "rehearsals.lock"
+        return self.settings.home / "rehearsals.lock"
 
     def work_off(self) -> None:
         while (number := self.claim()) is not None:
@@ -95,7 +95,9 @@ class Rehearser(Jobs):
 
         async def visit() -> None:
             transport = ASGITransport(self.app)
-            async with AsyncClient(transport=transport, base_url=self.address) as client:
+            async with AsyncClient(
+                transport=transport, base_url=self.settings.public_url
+            ) as client:
                 key = Key(self.database, place.reader_id)
                 robot = RobotReader(
                     client, place.label, key.seen, deciding, partial(may_undo, study), answered

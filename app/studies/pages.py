@@ -11,6 +11,7 @@ from app.studies.domain import is_key_open
 from app.studies.logs import Events, Problems
 from app.studies.monitor import OPEN
 from app.studies.monitor_pages import MonitorView
+from app.studies.rehearsals import Rehearsals
 from app.vocabulary import StudyState
 
 SEALED = (StudyState.READY, StudyState.READING, StudyState.LOCKED)
@@ -87,6 +88,7 @@ class StudyPage:
     problems: Problems
     events: Events
     people: People
+    rehearsals: Rehearsals
     created_at: datetime
     may_edit: bool
     may_delete: bool
@@ -113,6 +115,7 @@ def study_page(
     events: Events,
     members: Sequence[Member],
     amendments: Sequence[Amendment],
+    rehearsals: Rehearsals,
     right: Right,
     started_by: str = "",
     problem: str = "",
@@ -135,6 +138,7 @@ def study_page(
         problems=watching.problems,
         events=events,
         people=people_of(study, members, may_own),
+        rehearsals=rehearsals,
         created_at=study.created_at,
         may_edit=may_manage and study.state is StudyState.DRAFT,
         may_delete=may_own and study.state is StudyState.DRAFT,

@@ -20,6 +20,7 @@ from app.studies.members import members_of
 from app.studies.monitor import Standing, amendments_of, tally, watch
 from app.studies.monitor_pages import monitor_view
 from app.studies.pages import Readers, StudyPage, Watching, study_page
+from app.studies.rehearsals import rehearsals_of
 from app.studies.service import (
     create_study,
     design_of_study,
@@ -88,13 +89,15 @@ def page_of(
     sort: str = "",
 ) -> StudyPage:
     """`page` and `sort` are of its readers."""
+    right = right_on(session, study, researcher) or Right.VIEW
     return study_page(
         study,
         watching(session, study, page, sort),
         events_of(session, study, few=True),
         members_of(session, study),
         amendments_of(session, study),
-        right_on(session, study, researcher) or Right.VIEW,
+        rehearsals_of(session, study, right),
+        right,
         who_did(session, study, "started"),
         problem,
     )
@@ -120,6 +123,8 @@ def study(
     sort: SortedBy = "",
 ) -> Response:
     found = find_study(session, study_id, researcher, Right.VIEW)
+    if found.rehearsal is not None:
+        return RedirectResponse(f"/studies/{found.rehearsal.of_id}/rehearsals/{study_id}", 303)
     shown = page_of(session, found, researcher, page=page, sort=sort)
     return render("researcher/study.html", shown)
 

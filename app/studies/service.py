@@ -272,13 +272,15 @@ def find_study_named(session: Session, name: str) -> Study:
 
 
 def list_studies(session: Session, researcher: Researcher | None = None) -> list[Study]:
-    query = select(Study).order_by(Study.id.desc())
+    """Rehearsals are none: they are with the study that was rehearsed."""
+    rehearsed = select(Rehearsal.study_id)
+    query = select(Study).where(Study.id.not_in(rehearsed)).order_by(Study.id.desc())
     if researcher is not None:
         query = query.where(studies_of(researcher))
     return list(session.scalars(query))
 
 
-Query = TypeVar("Query", bound=Select[Any])
+Query = TypeVar("Query", bound=Select[*tuple[Any, ...]])
 
 
 def standing(query: Query) -> Query:

@@ -77,11 +77,8 @@ def server(
         batches[name] = import_batch(path, database, store, now())
     with database.writing() as session:
         add_researcher(session, EMAIL, "correct horse battery", now())
-    yield Server(database, store, batches, Rehearser(app, database, store, now, URL, home))
+    yield Server(database, store, batches, app.state.rehearser)
     database.close()
-
-
-URL = "http://127.0.0.1:8000"
 
 
 def with_holes(path: Path, name: str) -> None:
