@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from app.batches.deliveries import list_unfinished
 from app.batches.delivery_pages import DeliveryLine, delivery_lines
+from app.batches.details import NOT_STATED
 from app.batches.evidence_view import EvidenceView, evidence_view
 from app.batches.scan_view import ScanView, scan_of
 from app.batches.service import saliency_of
@@ -186,10 +187,11 @@ def pair_line(batch: Batch, store: ImageStore, stimulus: Stimulus) -> PairLine:
 
 
 def network_in_words(network: Mapping[str, Any]) -> str:
-    metrics = network["metrics"]
-    words = f"{network['architecture']} trained on {network['data']['name']}"
+    metrics, data = network["metrics"], network["data"]["name"]
+    trained = "" if data == NOT_STATED else f" trained on {data}"
+    words = f"{network['architecture']}{trained}"
     if not metrics:
-        return f"{words}; how good it is, nobody said"
+        return words
     return f"{words}: AUC {metrics['auc']:.3f}, accuracy {metrics['accuracy']:.3f}"
 
 
