@@ -238,7 +238,7 @@ def wrong_cells(place: str, error: ValidationError) -> Iterator[str]:
 
 def contradictions(rows: Mapping[str, Sequence[Any]]) -> Iterator[str]:
     """A curve of smallest perturbations is what their list gives."""
-    for point in rows.get(CURVES, ()):
+    for point in rows.get(CURVES, ()) if MINIMAL in rows else ():
         if point.method != "minimal":
             continue
         sizes = [
