@@ -26,6 +26,7 @@ from app.cli_common import (
 from app.cli_design import design_options
 from app.cli_export import audit, export_command
 from app.cli_readers import study_invite, study_reissue, study_revoke
+from app.cli_rehearse import rehearse_command
 from app.cli_researchers import researcher
 from app.designer.service import problems_with, start_study
 from app.errors import Conflict, Invalid, StudyError
@@ -94,6 +95,7 @@ def cli() -> None:
       plainsight researcher add ada@example.org
       plainsight batch import batch.zip
       plainsight study create --batch 1 --title "Linf 4"
+      plainsight rehearse 1
       plainsight study start 1
       plainsight study invite 1
       plainsight serve
@@ -108,6 +110,7 @@ def cli() -> None:
 cli.add_command(analyse_command)
 cli.add_command(researcher)
 cli.add_command(audit)
+cli.add_command(rehearse_command)
 
 
 @cli.command()

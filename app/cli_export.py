@@ -32,7 +32,8 @@ def export_command(study_name: str, out: Path, as_json: bool, database: str | No
 
     moment = now()
     with opened(settings_for(database)) as store, store.snapshot() as session:
-        files = export_files(session, find_study_named(session, study_name), moment)
+        study = find_study_named(session, study_name, or_rehearsal=True)
+        files = export_files(session, study, moment)
         names = write_out(files, out, moment)
     tell(as_json, {"out": str(out), "files": names}, f"Wrote {', '.join(names)} to {out}.")
 

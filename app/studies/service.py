@@ -257,8 +257,18 @@ def find_study(
     return study
 
 
-def find_study_named(session: Session, name: str) -> Study:
-    """By number, or by internal title when only one study has it, as a person types it."""
+def find_study_named(session: Session, name: str, *, or_rehearsal: bool = False) -> Study:
+    """By number, or by internal title when only one study has it, as a person types it.
+
+    Conflict for a rehearsal, unless it is only looked at.
+    """
+    study = find_named(session, name)
+    if study.is_rehearsal and not or_rehearsal:
+        raise Conflict(f"Study {study.id} is a rehearsal: only robots read it.")
+    return study
+
+
+def find_named(session: Session, name: str) -> Study:
     found = session.scalars(select(Study).where(Study.internal_title == name)).all()
     if len(found) > 1:
         numbers = ", ".join(str(study.id) for study in found)
