@@ -98,7 +98,7 @@ def rehearsed_by(session: Session, studies: Sequence[Study]) -> dict[int, int]:
             Rehearsal.study_id.in_([study.id for study in studies])
         )
     )
-    return dict(rows.tuples().all())
+    return dict(rows.all())
 
 
 def require_right(session: Session, study: Study, researcher: Researcher, right: Right) -> None:
