@@ -20,7 +20,13 @@ from app.analysis.statistics import (
     clustered_difference,
     paired_difference,
 )
-from app.analysis.statistics.clustered import CLUSTERED_TESTS, ChiSquare, cluster_error, columns
+from app.analysis.statistics.clustered import (
+    CLUSTERED_TESTS,
+    ChiSquare,
+    cluster_error,
+    clustered_tost,
+    columns,
+)
 from app.analysis.statistics.equivalence import Tost, tost
 from app.analysis.statistics.mixed import mixed
 from app.analysis.statistics.paired import (
@@ -117,6 +123,7 @@ def clustered(pairs: Pairs, options: Options) -> Json:
         "interval_95": told(Difference, lambda: clustered_difference(counts, 0.95)),
         "interval_90": told(Difference, lambda: clustered_difference(counts, 0.90)),
         "error": number("value", error),
+        "tost": told(Tost, lambda: clustered_tost(counts, options.margin_tp, options.alpha)),
         "tests": {name: tested(test, tables) for name, test in CLUSTERED_TESTS.items()},
         **judged(
             lambda level: clustered_difference(counts, level), options.margin_tp, options.alpha
