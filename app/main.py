@@ -8,6 +8,7 @@ from fastapi.middleware.gzip import GZipMiddleware
 from fastapi.staticfiles import StaticFiles
 
 from app import ROOT
+from app.analysis import evidence_routes as evidence
 from app.analysis import report_routes as report
 from app.analysis import results_routes as results
 from app.analysis import routes as analysis
@@ -75,6 +76,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         results,
         report,
         analysis,
+        evidence,
         health,
     ):
         app.include_router(feature.router)

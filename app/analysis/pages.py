@@ -8,6 +8,7 @@ from markupsafe import Markup
 from app.analysis.blocks import Block, Grid, blocks_of
 from app.analysis.charts import Chart
 from app.analysis.drawing import svg
+from app.analysis.evidence import with_network
 from app.analysis.figures import charts_of, confidence
 from app.analysis.flipped import Flips
 from app.analysis.sections.told import Json
@@ -186,7 +187,10 @@ def results_page(study: Study, found: Json, flips: Flips) -> ResultsPage:
         tables=table_views(found),
         primary=primary(found, study.estimand),
         secondary=secondary(found, study.estimand),
-        blocks=[block_view(block) for block in blocks_of(found, charts_of(found))],
+        blocks=[
+            block_view(block)
+            for block in with_network(blocks_of(found, charts_of(found)), study.batch.evidence)
+        ],
         flips=flips,
         paragraph=paragraph(found, facts_of(study)),
     )

@@ -12,6 +12,7 @@ from markupsafe import Markup
 from app import ROOT
 from app.analysis.blocks import Block, blocks_of
 from app.analysis.checklist import Point, checklist
+from app.analysis.evidence import with_network
 from app.analysis.figures import charts_of
 from app.analysis.pages import BlockView, TableView, block_view, facts_of, table_views
 from app.analysis.sections.told import Json
@@ -57,7 +58,7 @@ def report_of(study: Study, found: Json, made_at: datetime) -> Report:
         primary(found, study.estimand),
         secondary(found, study.estimand),
         checklist(study, found),
-        blocks_of(found, charts_of(found)),
+        with_network(blocks_of(found, charts_of(found)), study.batch.evidence),
         paragraph(found, facts_of(study)),
     )
 

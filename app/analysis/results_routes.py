@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from app.analysis.charts import Chart, csv_of
 from app.analysis.drawing import png, svg
+from app.analysis.evidence import evidence_charts
 from app.analysis.figures import charts_of
 from app.analysis.findings import Findings, findings_of
 from app.analysis.flipped import flips_of
@@ -59,8 +60,9 @@ def analysis(study_id: RowNumber, researcher: ResearcherDep, session: ReadingDep
 def chart_here(
     study_id: RowNumber, chart: str, kind: Kind, researcher: ResearcherDep, session: ReadingDep
 ) -> Response:
-    _, findings = found_in(session, study_id, researcher)
-    named = {each.name: each for each in charts_of(findings.analysis)}
+    study, findings = found_in(session, study_id, researcher)
+    charts = (*charts_of(findings.analysis), *evidence_charts(study.batch.evidence))
+    named = {each.name: each for each in charts}
     if chart not in named:
         raise NotFound("This study has no such chart.")
     return chart_file(named[chart], kind)
