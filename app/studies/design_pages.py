@@ -125,8 +125,9 @@ def facts_of(study: Study) -> list[Fact]:
 
 def shown_text(study: Study, design: Design) -> str:
     masked = ", each in one of its flips and rotations" if study.masking else ""
+    sets = "set" if study.sets == 1 else "sets"
     return (
-        f"{design.presentations} images{masked}: {design.cases} cases, {study.sets} sets; "
+        f"{design.presentations} images{masked}: {design.cases} cases, {study.sets} {sets}; "
         f"about {design.minutes} minutes in all"
     )
 

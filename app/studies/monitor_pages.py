@@ -30,7 +30,7 @@ WORDS = {
     Standing.FINISHED: "finished",
 }
 KINDS = {Standing.STALLED: "warning", Standing.EXPIRED: "warning"}
-NOT_EXACT = "Some images were not drawn as whole blocks of screen pixels, so details may be lost."
+NOT_EXACT = "Some images were not drawn 1:1, as whole blocks of screen pixels: details may be lost."
 ZOOMED = "The zoom of the browser is not 100 %."
 HOW_TO_MEND = "Ask the reader to press Ctrl and 0 and to make the window larger."
 
@@ -117,7 +117,7 @@ def watched_row(study: Study, each: Watched, design: Design, now: datetime) -> W
         left=left_text(each, design) if study.state in OPEN else "",
         seen=ago(reader.last_seen_at, now),
         screen=screen_text(each.display) if each.display else "",
-        exact=f"{each.exact} of {each.answers} pixel-exact" if each.answers else "",
+        exact=f"{each.exact} of {each.answers} answers 1:1" if each.answers else "",
         warning=warning_of(each),
         problems=each.problems,
         link=link_text(reader, now),
@@ -127,13 +127,15 @@ def watched_row(study: Study, each: Watched, design: Design, now: datetime) -> W
 
 def state_text(each: Watched) -> str:
     if each.standing is Standing.WAITING and each.opens_at:
-        return f"waiting for the sitting of {each.opens_at:%Y-%m-%d}"
+        return f"waiting until {each.opens_at:%Y-%m-%d}"
     return WORDS[each.standing]
 
 
 def parts_of(study: Study, each: Watched, design: Design) -> list[PartLine]:
-    """Every part of the study, also what is not drawn yet; several sittings apart."""
-    lines = []
+    """Every part of the study for who has begun, also what is not drawn yet; sittings apart."""
+    lines: list[PartLine] = []
+    if not each.total:
+        return lines
     if design.practice:
         lines.append(part_line(each, Part.PRACTICE, 1, "Practice", design.practice))
     if study.waves > 1:
@@ -187,10 +189,10 @@ def ago(moment: datetime | None, now: datetime) -> str:
 
 
 def screen_text(display: Display) -> str:
-    zoom = f", zoom {display.zoom:.0%}" if display.zoom is not None else ""
+    zoom = f", zoom {100 * display.zoom:.0f} %" if display.zoom is not None else ""
     return (
         f"{display.viewport_width} by {display.viewport_height}, "
-        f"{display.device_pixel_ratio:g} device pixels a CSS pixel{zoom}"
+        f"pixel ratio {display.device_pixel_ratio:g}{zoom}"
     )
 
 
