@@ -115,7 +115,9 @@ Decide = Callable[[Seen, bool], Decision | None]
 """Of what is shown, and whether an answer may be taken back; None: the robot stops here."""
 
 
-def decide(robot: Robot, seed: int, label: str, seen: Seen, may_undo: bool) -> Decision | None:
+def decide(
+    robot: Robot, seed: int, label: str, is_asked_how_sure: bool, seen: Seen, may_undo: bool
+) -> Decision | None:
     if seen.part is Part.READING and seen.position > robot.stops_after * seen.total:
         return None
     if seen.part is Part.PAIRS and robot.stops_after < 1:
@@ -127,7 +129,8 @@ def decide(robot: Robot, seed: int, label: str, seen: Seen, may_undo: bool) -> D
     is_slip = chance.random() < robot.slip_rate
     pause = USUAL_MS * (1.5 - 0.1 * confidence)
     answers = [OTHER[answer], answer] if is_slip and may_undo else [answer]
-    return Decision(answers, confidence, time_ms(pause, robot, chance))
+    said = confidence if is_asked_how_sure else None
+    return Decision(answers, said, time_ms(pause, robot, chance))
 
 
 def image_answer(robot: Robot, seen: Seen, chance: random.Random) -> tuple[Answer, int]:

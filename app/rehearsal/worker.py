@@ -86,7 +86,7 @@ class Rehearser(Jobs):
             )
             seed, study = rehearsal.seed, rehearsal.study
         for place in places:
-            deciding = partial(decide, place.robot, seed, place.label)
+            deciding = partial(decide, place.robot, seed, place.label, study.confidence)
             self.let_read(place, study, deciding, course)
         with self.database.writing() as session:
             open_key(session, session.get_one(Rehearsal, number), self.clock())
