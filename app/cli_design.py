@@ -33,6 +33,7 @@ SHOWN = [
     click.option("--criterion", help="The batch's own when not given."),
     click.option("--sets", default=2, show_default=True, help="How often each image is shown."),
     click.option("--cases", type=int, help="At most so many cases of the batch, drawn at random."),
+    click.option("--negatives", type=int, help="So many of them without tumour."),
     click.option(
         "--gap", "minimum_gap", type=int, help="Least distance between two showings of a case."
     ),

@@ -18,7 +18,7 @@ from app.storage.models import Researcher
 from app.storage.session import DatabaseDep, ReadingDep, WritingDep
 from app.studies.design_pages import NewStudyPage, ReckoningView, batch_choices
 from app.studies.domain import chosen_gap, pairs_of
-from app.studies.forms import StudyForm, form_of
+from app.studies.forms import StudyForm, form_of, with_negatives
 from app.studies.monitor import amendments_of
 from app.studies.service import (
     change_draft,
@@ -26,6 +26,7 @@ from app.studies.service import (
     delete_draft,
     design_of,
     find_study,
+    has_cases_of,
     require_sensible_numbers,
     scan_is_amber,
 )
@@ -93,6 +94,8 @@ def edit_page(study_id: RowNumber, researcher: ResearcherDep, session: ReadingDe
     """The form as it was filled in."""
     study = find_study(session, study_id, researcher, Right.MANAGE)
     form = form_of(study)
+    if not has_cases_of(session, study, form.new_study(None)):
+        form = with_negatives(form, study)
     page = edit_form(session, researcher, study_id, form, reckoned(session, researcher, form))
     return render("researcher/new_study.html", page)
 

@@ -32,6 +32,7 @@ class StudyForm(BaseModel):
     criterion: Sentence = ""
     sets: Number = str(USUAL.sets)
     cases: Number = ""
+    negatives: Number = ""
     conditions: Sentence = ""
     minimum_gap: Number = ""
     masking: bool = False
@@ -88,6 +89,7 @@ class StudyForm(BaseModel):
             conditions=names(self.conditions),
             is_demo=self.is_demo,
             cases=whole("number of cases", self.cases),
+            negatives=whole("number of cases without tumour", self.negatives),
             waves=few("number of sittings", self.waves, 10, USUAL.waves),
             washout_days=few("washout", self.washout_days, 365, USUAL.washout_days),
             practice=few("number of practice images", self.practice, 1000, USUAL.practice),
@@ -167,7 +169,7 @@ NUMBERS = (
 
 
 def form_of(study: Study) -> StudyForm:
-    """The form that makes this very study, images and all."""
+    """The form that makes this very study, unless its negatives were asked for."""
     practice = study.stimuli_of(Part.PRACTICE)
     return StudyForm.model_validate(
         {
@@ -182,6 +184,12 @@ def form_of(study: Study) -> StudyForm:
             **{name: number_text(getattr(study, name)) for name in NUMBERS},
         }
     )
+
+
+def with_negatives(form: StudyForm, study: Study) -> StudyForm:
+    """The same form, which asks for as many cases without tumour as the study has."""
+    truths = {stimulus.case_id: stimulus.case.truth for stimulus in study.stimuli}
+    return form.model_copy(update={"negatives": str(sum(not truth for truth in truths.values()))})
 
 
 def number_text(number: float | None) -> str:

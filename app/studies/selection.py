@@ -2,7 +2,8 @@
 
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 from sqlalchemy import func, select, true
 from sqlalchemy.orm import Session
@@ -19,33 +20,62 @@ def conditions_named(batch: Batch, names: Sequence[str]) -> list[int]:
     return [known[name] for name in names] or list(known.values())
 
 
+class Choice(Protocol):
+    """What decides which cases are read; None for as many as there are."""
+
+    @property
+    def conditions(self) -> Sequence[str]: ...
+    @property
+    def cases(self) -> int | None: ...
+    @property
+    def negatives(self) -> int | None: ...
+
+
 def chosen_cases(
-    session: Session,
-    batch: Batch,
-    conditions: Sequence[str],
-    at_most: int | None,
-    chance: random.Random,
+    session: Session, batch: Batch, choice: Choice, chance: random.Random
 ) -> list[int]:
     """Cases on which every chosen attack succeeded: the study asks about those."""
-    wanted = conditions_named(batch, conditions)
-    cases = list(
-        session.scalars(
-            select(Case.id)
-            .join(Stimulus)
-            .where(Case.batch_id == batch.id, Stimulus.condition_id.in_(wanted))
-            .where(Stimulus.success == true())
-            .group_by(Case.id)
-            .having(func.count() == len(set(wanted)))
-            .order_by(Case.id)
-        )
+    wanted = conditions_named(batch, choice.conditions)
+    found = session.execute(
+        select(Case.id, Case.truth)
+        .join(Stimulus)
+        .where(Case.batch_id == batch.id, Stimulus.condition_id.in_(wanted))
+        .where(Stimulus.success == true())
+        .group_by(Case.id, Case.truth)
+        .having(func.count() == len(set(wanted)))
+        .order_by(Case.id)
     )
-    if not cases:
+    truths = {row.id: row.truth for row in found}
+    if not truths:
         raise Invalid("No case has a successful image under all of these conditions; choose fewer.")
-    if at_most is None:
-        return cases
-    if not 2 <= at_most <= len(cases):
-        raise Invalid(f"The batch has {len(cases)} such cases; choose 2 to {len(cases)} of them.")
-    return sorted(chance.sample(cases, at_most))
+    if choice.cases is not None and not 2 <= choice.cases <= len(truths):
+        raise Invalid(f"The batch has {len(truths)} such cases; choose 2 to {len(truths)} of them.")
+    if choice.negatives is None:
+        count = len(truths) if choice.cases is None else choice.cases
+        return sorted(drawn(list(truths), chance)[:count])
+    return with_negatives(truths, choice.cases, choice.negatives, chance)
+
+
+def drawn(cases: Sequence[int], chance: random.Random) -> list[int]:
+    """All of them by chance: its first are a random choice, whatever their number and kind."""
+    return chance.sample(cases, len(cases))
+
+
+def with_negatives(
+    truths: Mapping[int, int], at_most: int | None, negatives: int, chance: random.Random
+) -> list[int]:
+    """Exactly so many without tumour, the others with it: all of these unless `at_most` says."""
+    order = drawn(list(truths), chance)
+    without, having = ([case for case in order if truths[case] == truth] for truth in (0, 1))
+    if negatives > len(without):
+        raise Invalid(f"The batch has {len(without)} such cases without tumour.")
+    positives = len(having) if at_most is None else at_most - negatives
+    if not 0 <= positives <= len(having):
+        raise Invalid(
+            f"{at_most} cases cannot have {negatives} without tumour: the batch has "
+            f"{len(having)} such cases with tumour and {len(without)} without."
+        )
+    return sorted([*without[:negatives], *having[:positives]])
 
 
 def images_of(session: Session, cases: Sequence[int], conditions: Sequence[int]) -> list[Stimulus]:

@@ -45,10 +45,11 @@ from app.vocabulary import Estimand, PairTask, Part, StudyState, Undo
 class NewStudy:
     """What a researcher decides; None takes the usual value.
 
-    cases: at most so many, drawn at random. practice: images of cases that are not read, from
-    `practice_batch` or else the study's own. break_after_*: 0 for never. pair_conditions: all
-    of the batch when empty. Margins are shares; answers outside the times are left out of the
-    analysis. scan_reason: why a batch whose blinding scan is amber may be read.
+    cases: at most so many, drawn at random. negatives: so many of them without tumour. practice:
+    images of cases that are not read, from `practice_batch` or else the study's own.
+    break_after_*: 0 for never. pair_conditions: all of the batch when empty. Margins are shares;
+    answers outside the times are left out of the analysis. scan_reason: why a batch whose
+    blinding scan is amber may be read.
     """
 
     internal_title: str
@@ -60,6 +61,7 @@ class NewStudy:
     conditions: Sequence[str] = ()
     is_demo: bool = False
     cases: int | None = None
+    negatives: int | None = None
     waves: int = 1
     washout_days: int = 14
     practice: int = 0
@@ -139,7 +141,7 @@ def delete_draft(session: Session, study: Study) -> None:
 def arrange(session: Session, study: Study, batch: Batch, new: NewStudy) -> None:
     """Give a draft this design, all of it or nothing."""
     require_possible(session, study, batch, new)
-    images = choose_images(session, batch, new, random.Random(f"images/{study.secret}"))  # noqa: S311
+    images = choose_images(session, batch, new, chance_of(study))
     design = design_of(images[Part.READING], new.sets)
     study.minimum_gap = chosen_gap(design, new.minimum_gap)
     study.batch_id = batch.id
@@ -158,6 +160,17 @@ def arrange(session: Session, study: Study, batch: Batch, new: NewStudy) -> None
     )
     session.flush()
     session.expire(study, ["images", "batch"])
+
+
+def chance_of(study: Study) -> random.Random:
+    """That its images are drawn by: the same choices draw the same images."""
+    return random.Random(f"images/{study.secret}")  # noqa: S311 (the secret is what counts)
+
+
+def has_cases_of(session: Session, study: Study, new: NewStudy) -> bool:
+    """Whether this choice draws the very cases that the study reads."""
+    drawn = chosen_cases(session, study.batch, new, chance_of(study))
+    return set(drawn) == {stimulus.case_id for stimulus in study.stimuli}
 
 
 def require_possible(session: Session, study: Study, batch: Batch, new: NewStudy) -> None:
@@ -203,7 +216,7 @@ Images = dict[Part, list[Stimulus]]
 
 
 def choose_images(session: Session, batch: Batch, new: NewStudy, chance: random.Random) -> Images:
-    cases = chosen_cases(session, batch, new.conditions, new.cases, chance)
+    cases = chosen_cases(session, batch, new, chance)
     images = {Part.READING: images_of(session, cases, conditions_named(batch, new.conditions))}
     if new.practice:
         source = new.practice_batch or batch

@@ -214,12 +214,15 @@ def test_without_a_script_the_panel_comes_with_the_form_as_it_was_typed(
         ({"minimum_gap": 50}, "A minimum gap of 50 is not possible"),
         ({"margin_tp": "0"}, "The margin for true positives is a share"),
         ({"planned_readers": 5000}, "at most 1000"),
+        ({"negatives": 4}, "The batch has 3 such cases without tumour."),
+        ({"cases": 2, "negatives": 3}, "2 cases cannot have 3 without tumour"),
+        ({"cases": 6, "negatives": 1}, "6 cases cannot have 1 without tumour"),
     ],
 )
 def test_the_panel_of_an_impossible_design_says_why(
     changes: dict[str, Any], problem: str, office: Office, ready: Ready
 ) -> None:
-    batch = ready(cases=6).batch
+    batch = ready(cases=6, truths=(1, 0) * 3).batch
     data = {**form(batch), **changes}
     panel = office().post("/studies/reckon", data=data, headers={"HX-Request": "true"})
     assert panel.status_code == 200
@@ -231,7 +234,7 @@ def draft(office: Office, ready: Ready) -> Callable[..., tuple[TestClient, str]]
     """`draft(cases=4)` is a researcher's desk, and the page of a study that is not started."""
 
     def make(**options: Any) -> tuple[TestClient, str]:
-        batch, desk = ready(cases=6, conditions=2).batch, office()
+        batch, desk = ready(cases=6, conditions=2, truths=(1, 0) * 3).batch, office()
         new = {"internal_title": "Draft", "public_title": "Tissue", **options}
         made = desk.post("/studies", data=form(batch, **new))
         assert made.status_code == 303, made.text
@@ -279,6 +282,35 @@ def test_a_draft_that_is_saved_as_it_is_stays_what_it_is(
     assert (before["margin_tp"], before["instructions"]) == (0.15, "Look twice.\nThen answer.")
     saved = desk.post(f"{page}/edit", data=fields(desk.get(f"{page}/edit").text))
     assert saved.headers["location"] == page
+    assert stored(database, page) == before
+
+
+def truths_of(database: Database, page: str) -> list[int]:
+    with database.reading() as session:
+        study = session.get_one(Study, int(page.rpartition("/")[2]))
+        return sorted({image.case_id: image.case.truth for image in study.stimuli}.values())
+
+
+@pytest.mark.parametrize(
+    ("options", "truths"),
+    [
+        ({"cases": 4, "negatives": 1}, [0, 1, 1, 1]),
+        ({"cases": 3, "negatives": 3}, [0, 0, 0]),
+        ({"negatives": 2}, [0, 0, 1, 1, 1]),
+        ({"negatives": 0}, [1, 1, 1]),
+    ],
+)
+def test_a_study_reads_as_many_cases_without_tumour_as_were_asked_for(
+    options: dict[str, Any],
+    truths: list[int],
+    draft: Callable[..., tuple[TestClient, str]],
+    database: Database,
+) -> None:
+    """Also when the draft is saved again as it is."""
+    desk, page = draft(**options)
+    assert truths_of(database, page) == truths
+    before = stored(database, page)
+    desk.post(f"{page}/edit", data=fields(desk.get(f"{page}/edit").text))
     assert stored(database, page) == before
 
 

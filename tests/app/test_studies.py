@@ -399,6 +399,7 @@ def test_every_choice_of_a_design_is_in_the_form_and_comes_back_with_an_error(
         batch,
         criterion="Five or more cells",
         cases="4",
+        negatives="0",
         conditions="linf-2, linf-6",
         minimum_gap="3",
         masking="on",
