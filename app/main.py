@@ -21,6 +21,8 @@ from app.errors import Conflict
 from app.readers import routes as readers
 from app.reading import room
 from app.reading import routes as reading
+from app.rehearsal import routes as rehearsal
+from app.rehearsal.worker import Rehearser
 from app.researchers import account_routes, accounts_routes
 from app.researchers import routes as researchers
 from app.responses import routes as responses
@@ -47,9 +49,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        app.state.worker.start()
+        jobs = (app.state.worker, app.state.rehearser)
+        for each in jobs:
+            each.start()
         yield
-        app.state.worker.stop()
+        for each in jobs:
+            each.stop()
         database.close()
 
     app = FastAPI(title="Plainsight", lifespan=lifespan, openapi_url=None)
@@ -58,6 +63,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.images = ImageStore(settings.images)
     app.state.deliveries = DeliveryFolder(settings.deliveries)
     app.state.worker = Worker(database, app.state.images, app.state.deliveries, now)
+    app.state.rehearser = Rehearser(app, database, app.state.images, now, settings)
     app.add_middleware(Security, max_body=settings.max_upload_mib * MIB)
     for feature in (
         researchers,
@@ -68,6 +74,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         batches,
         studies,
         designer,
+        rehearsal,
         members,
         readers,
         reading,

@@ -19,6 +19,8 @@ from app.batches.deliveries import begin as start_delivery
 from app.batches.delivery_folder import DeliveryFolder
 from app.main import create_app
 from app.readers.service import CONSENT_VERSION
+from app.rehearsal.domain import ROBOTS
+from app.rehearsal.service import create_rehearsal
 from app.researchers.accounts import deactivate, make_administrator
 from app.researchers.service import find_researcher
 from app.researchers.tokens import make_token
@@ -27,7 +29,7 @@ from app.storage.models import Batch, Stimulus
 from app.storage.session import Database
 from app.studies.members import set_member
 from app.studies.service import find_study
-from app.vocabulary import DeliveryKind
+from app.vocabulary import DeliveryKind, RehearsalState, RobotKind
 from app.web.identity import digest, now
 
 SIGN_IN = "sign in"
@@ -136,6 +138,8 @@ TABLE = [
     Row("GET /batches/{batch_id}/images/{stimulus_id}", view(200)),
     Row("GET /batches/{batch_id}/differences/{stimulus_id}", view(200)),
     Row("GET /batches/{batch_id}/saliency/{stimulus_id}", view(200)),
+    Row("GET /batches/{batch_id}/network", view(200)),
+    Row("GET /batches/{batch_id}/charts/{chart}.{kind}", view(200)),
     Row("GET /studies/{study_id}", view(200)),
     Row("GET /studies/{study_id}/protocol.json", view(200)),
     Row("GET /studies/{study_id}/problems", view(200)),
@@ -149,6 +153,9 @@ TABLE = [
     Row("POST /studies/{study_id}/amend", manage(422)),
     Row("POST /studies/{study_id}/readers", manage(200)),
     Row("POST /studies/{study_id}/readers/{label}/reissue", manage(200)),
+    Row("GET /studies/{study_id}/rehearsals/{number}", view(200)),
+    Row("POST /studies/{study_id}/rehearsals/{number}/delete", manage(303), moves=True),
+    Row("POST /studies/{study_id}/rehearsals", manage(303)),
     Row("POST /studies/{study_id}/collaborators", own(303), SOMEBODY),
     Row("POST /studies/{study_id}/collaborators/{researcher_id}/remove", own(303)),
     # The reader; each step has its page, and leads elsewhere when it is not the step
@@ -270,14 +277,17 @@ def world(
         folder = DeliveryFolder(settings.deliveries)
         delivery = start_delivery(session, folder, owner.id, announced, now()).token
         altered = select(Stimulus.id).where(Stimulus.condition_id.is_not(None))
+        rehearsed = rehearsal_of(session, made.study)
         paths = {
             "/deliveries/{token}": f"/deliveries/{delivery}",
             "/r/{token}": f"/r/{made.links[1].rpartition('/')[2]}",
             "/static": "/static/plainsight.css",
+            "{batch_id}/charts/{chart}.{kind}": f"{made.batch}/charts/network-linf.svg",
             "{batch_id}": str(made.batch),
             "{chart}.{kind}": "over-time.svg",
             "{code}": "en",
             "{label}": "R03",
+            "{number}": str(rehearsed),
             "{researcher_id}": str(find_researcher(session, email_of("carol")).id),
             "{stimulus_id}": str(session.scalars(altered).first()),
             "{study_id}": str(made.study),
@@ -304,6 +314,15 @@ def world(
         return opened
 
     return World(paths, bodies, programs, visit)
+
+
+def rehearsal_of(session: Session, study_id: int) -> int:
+    """One whose robots have finished."""
+    robots = [ROBOTS[RobotKind.PERFECT]]
+    made = create_rehearsal(session, find_study(session, study_id), robots, 1, OWNER, now())
+    made.state = RehearsalState.DONE
+    session.flush()
+    return made.study_id
 
 
 def give_roles(session: Session, study_id: int) -> None:
