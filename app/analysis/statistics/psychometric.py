@@ -166,12 +166,16 @@ def fine_grid(data: Data, confidence: float = 0.95) -> Grid:
 def fit(data: Data, over: Grid) -> Fit:
     """The best of a grid, improved."""
     start = over.points[over.likelihoods(data.counted, data.n).argmax()]
-    slopes = (math.log(SLOPES[0]), math.log(SLOPES[1]))
-    limits = [data.range_of_logs, slopes, (0.0, LARGEST_LAPSE), (-12.0, 12.0)][: len(start)]
+    limits = bounds_of(data)[: len(start)]
     found = optimize.minimize(loss, start, args=(data,), method="L-BFGS-B", bounds=limits)
     best = min((start, np.asarray(found.x)), key=lambda each: loss(each, data))
     guess = 0.5 if data.guess_is_half else float(special.expit(best[3]))
     return Fit(math.exp(best[0]), math.exp(best[1]), float(best[2]), guess, -loss(best, data))
+
+
+def bounds_of(data: Data) -> Ranges:
+    slopes = (math.log(SLOPES[0]), math.log(SLOPES[1]))
+    return [data.range_of_logs, slopes, (0.0, LARGEST_LAPSE), (-12.0, 12.0)]
 
 
 def loss(parameters: Floats, data: Data) -> float:
@@ -185,23 +189,44 @@ def threshold(data: Data, over: Grid, confidence: float = 0.95) -> Threshold:
 
     The answers are taken as independent; resampling cases does without that.
     """
-    profile = over.likelihoods(data.counted, data.n).max(axis=1)
-    fallen, allowed = profile.max() - profile, allowance(confidence)
-    within = np.flatnonzero(fallen <= allowed)
-    first, last = int(within[0]), int(within[-1])
-    low, high = 0.0, math.inf
-    if first > 0:
-        low = math.exp(crossing(over.logs, fallen, first - 1, first, allowed))
-    if last < len(over.logs) - 1:
-        high = math.exp(crossing(over.logs, fallen, last + 1, last, allowed))
-    estimate = fit(data, over).threshold
-    return Threshold(ended(estimate, fallen, over.logs, data.range_of_logs), low, high)
+    likelihoods = over.likelihoods(data.counted, data.n)
+    profile, rest = likelihoods.max(axis=1), likelihoods.argmax(axis=1)
+    points = over.points.reshape(*likelihoods.shape, -1)
+    starts = points[np.arange(len(profile)), rest, 1:]
+    found = fit(data, over)
+    least = found.log_likelihood - allowance(confidence)
+
+    def lacks(log_threshold: float, place: int) -> float:
+        return least - best_with(log_threshold, starts[place], data)
+
+    def limit(place: int, step: int) -> float:
+        """Outwards from a place of the grid, or first inwards if that is too far."""
+        while lacks(over.logs[place], place) > 0:
+            place -= step
+        while 0 <= (outer := place + step) < len(over.logs):
+            if lacks(over.logs[outer], outer) > 0:
+                ends = float(over.logs[place]), float(over.logs[outer])
+                if lacks(ends[0], outer) >= 0:
+                    return math.exp(ends[0])
+                return math.exp(optimize.brentq(lacks, *ends, args=(outer,), xtol=1e-6))
+            place = outer
+        return 0.0 if step < 0 else math.inf
+
+    within = np.flatnonzero(profile >= profile.max() - allowance(confidence))
+    low, high = limit(int(within[0]), -1), limit(int(within[-1]), 1)
+    fallen = profile.max() - profile
+    return Threshold(ended(found.threshold, fallen, over.logs, data.range_of_logs), low, high)
 
 
-def crossing(logs: Floats, fallen: Floats, outside: int, inside: int, allowed: float) -> float:
-    """Between two points of the grid, by interpolation."""
-    part = (fallen[outside] - allowed) / (fallen[outside] - fallen[inside])
-    return float(logs[outside] + part * (logs[inside] - logs[outside]))
+def best_with(log_threshold: float, start: Floats, data: Data) -> float:
+    """The largest log likelihood with this threshold."""
+
+    def lost(rest: Floats) -> float:
+        return loss(np.concatenate([[log_threshold], rest]), data)
+
+    bounds = bounds_of(data)[1 : len(start) + 1]
+    found = optimize.minimize(lost, start, method="L-BFGS-B", bounds=bounds)
+    return -min(float(found.fun), lost(start))
 
 
 def ended(estimate: float, fallen: Floats, logs: Floats, limits: tuple[float, float]) -> float:
