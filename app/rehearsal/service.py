@@ -38,6 +38,7 @@ from app.studies.service import (
     unblind_study,
 )
 from app.vocabulary import RehearsalState, StudyState
+from app.web.identity import digest, new_token
 
 LINKS_LAST = timedelta(days=1)
 UNDERWAY = (RehearsalState.WAITING, RehearsalState.RUNNING)
@@ -181,6 +182,7 @@ def open_key(session: Session, rehearsal: Rehearsal, now: datetime) -> None:
     if copy.state in {StudyState.READY, StudyState.READING}:
         for reader in copy.readers:
             revoke(session, reader, rehearsal.actor, now)
+            reader.link_digest = digest(new_token())  # not even to the receipt
         lock_study(session, copy, rehearsal.actor, now)
         unblind_study(session, copy, rehearsal.actor, now)
     rehearsal.done = answered(session, copy.id)
