@@ -3,11 +3,11 @@
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from html import escape
 from itertools import pairwise
 from pathlib import Path
 
-import reportlab
 from PIL import Image, ImageDraw, ImageFont
 
 PAPER, INK = "#ffffff", "#1a2226"
@@ -24,8 +24,8 @@ COLOURS = {
 SECOND = "second"
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', Arial, sans-serif"
 FONT_PX = 13
-SANS = Path(reportlab.__file__).parent / "fonts" / "Vera.ttf"
-"""Bitstream Vera, which comes with reportlab; its licence lies beside it."""
+SANS = Path(__file__).with_name("fonts") / "DejaVuSans.ttf"
+"""Latin, Greek, Cyrillic and mathematics; its licence lies beside it."""
 PNG_SCALE = 2
 SMOOTH = 2
 """The PNG is drawn so many times larger, and made smaller at the end."""
@@ -81,6 +81,16 @@ class Drawing:
     width: int
     height: int
     shapes: Sequence[Shape]
+
+
+def width_of(text: str) -> float:
+    """In the widest font of those that may draw it."""
+    return font(FONT_PX).getlength(text)
+
+
+@cache
+def font(size: int) -> ImageFont.FreeTypeFont:
+    return ImageFont.truetype(SANS, size)
 
 
 def svg(drawing: Drawing, name: str, title: str, description: str) -> str:
@@ -146,7 +156,7 @@ class Pen:
 
     def __init__(self, draw: ImageDraw.ImageDraw, scale: int) -> None:
         self._draw, self._scale = draw, scale
-        self._font = ImageFont.truetype(SANS, FONT_PX * scale)
+        self._font = font(FONT_PX * scale)
 
     def draw(self, shape: Shape) -> None:
         match shape:

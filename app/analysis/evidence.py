@@ -1,28 +1,37 @@
 """The batch's own evidence beside the human result: charts and tables of its network."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from app.analysis.blocks import Block, Grid
-from app.analysis.charts import Axis, Chart, Series, plot
+from app.analysis.blocks import Block
+from app.analysis.charts import Axis, Chart
+from app.analysis.grids import Grid
+from app.analysis.plot_chart import Series, plot
+from app.analysis.sections.told import Json
 from app.analysis.wording import percent
 from app.batches.evidence_view import NORMS, Table, evidence_view, in_8_bits
 
 Evidence = Mapping[str, Any]
 BEFORE = "missing"
+PREFIX = "network-"
 
 
-def with_network(blocks: Sequence[Block], evidence: Evidence | None) -> list[Block]:
-    """The blocks of a study with that of its network, if the batch brought any evidence."""
+def with_network(blocks: Sequence[Block], evidence: Evidence | None, found: Json) -> list[Block]:
+    """The blocks of a study with that of its network, if the batch brought any evidence; curves
+    are those in the norms of the study's attacks."""
     if evidence is None:
         return list(blocks)
     at = next((n for n, each in enumerate(blocks) if each.name == BEFORE), len(blocks))
-    return [*blocks[:at], network_block(evidence), *blocks[at:]]
+    norms = {each["norm"] for each in found["study"]["conditions"]}
+    block = network_block(evidence)
+    charts = [chart for chart in block.charts if chart.name.removeprefix(PREFIX) in norms]
+    return [*blocks[:at], replace(block, charts=charts), *blocks[at:]]
 
 
 def network_block(evidence: Evidence) -> Block:
     view = evidence_view(evidence)
-    tables = (view.smallest, view.natural)
+    tables = (view.smallest, view.by_change)
     return Block(
         "network",
         "The network",
@@ -70,7 +79,7 @@ def success(evidence: Evidence, norm: str) -> Chart | None:
     unit = "share of pixels" if norm == "l0" else "grey levels"
     name = "L2 without a budget" if norm == "none" else NORMS[norm]
     return Chart(
-        f"network-{norm}",
+        f"{PREFIX}{norm}",
         f"What fools the network: {name}",
         f"Line chart over epsilon, logarithmic: the share of {found[0]['n']} patches that a "
         "perturbation of this size, or smaller, turns into the other class, on 8-bit images with "

@@ -1,6 +1,6 @@
 """The charts of a batch's evidence, on a page and as files."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fastapi import APIRouter
 from fastapi.responses import Response
@@ -31,7 +31,7 @@ def network(batch_id: RowNumber, researcher: ResearcherDep, session: ReadingDep)
     batch = find_batch(session, batch_id, researcher)
     if batch.evidence is None:
         raise NotFound("This batch brought no evidence of its network.")
-    block = block_view(network_block(batch.evidence))
+    block = replace(block_view(network_block(batch.evidence)), title="Curves and changes")
     page = NetworkPage(f"The network of {batch.name}", batch.id, batch.name, block)
     return render("researcher/network.html", page)
 

@@ -1,34 +1,26 @@
 """The charts of a study, each made from the numbers of its analysis alone."""
 
-import math
-import re
-
-import numpy as np
-
-from app.analysis.charts import Axis, Bar, Chart, Margin, Series, intervals, plot
-from app.analysis.drawing import Line
+from app.analysis.charts import Chart
+from app.analysis.curves import course, psychometric_charts, roc_curves
+from app.analysis.interval_chart import PLAIN, SHARES, SIGNED, Bar, Margin, intervals
 from app.analysis.sections.told import Json
-from app.analysis.statistics.proportions import wilson_interval
-from app.analysis.statistics.psychometric import Data, shares
-from app.analysis.wording import decimals, percent
-
-ARMS = ("original", "perturbed")
+from app.analysis.wording import unsigned
 
 
 def charts_of(found: Json) -> list[Chart]:
     """In the order of the results page; what a study did not ask has no chart."""
-    made = [difference(found), excess(found), floor(found), by_reader(found), course(found)]
+    made = (
+        difference(found),
+        excess(found),
+        floor(found),
+        by_reader(found),
+        course(found),
+        agreement(found),
+    )
     return [
         *(chart for chart in made if chart is not None),
-        *(
-            roc(line, number)
-            for number, line in enumerate(found["roc"]["lines"], start=1)
-            if line["curves"]["original"]
-        ),
-        *(
-            psychometric(each, number)
-            for number, each in enumerate(found["detection"].get("psychometric", ()), start=1)
-        ),
+        *roc_curves(found),
+        *psychometric_charts(found),
     ]
 
 
@@ -36,36 +28,39 @@ def confidence(found: Json, tails: int = 1) -> str:
     return f"{100 * (1 - tails * found['options']['alpha']):g} %"
 
 
+LEVELS = ("95 %", "interval_95"), ("90 %", "interval_90")
+
+
 def difference(found: Json) -> Chart | None:
-    """By the interval of 1 - alpha and, for equivalence, that of 1 - 2 alpha."""
-    levels = ("interval_95", "95 %", False), ("interval_90", "90 %", True)
+    """By two intervals: equivalence is judged from the narrower one."""
     lines = [each for each in found["tp_difference"] if each["pooled"]["n"]]
     if not lines:
         return None
-    named = [(f"{each['condition']}, {each['measure']}", each) for each in lines]
-    bars = [
-        Bar(label if level == "95 %" else level, *ends(each["pooled"][key]), is_second)
-        for label, each in named
-        for key, level, is_second in levels
-    ]
     margin = found["options"]["margin_tp"]
     return Chart(
         "difference",
         "Original minus perturbed, in right answers",
-        f"Interval chart: for each condition the paired difference with its 95 % interval above "
-        f"and its 90 % interval below it, clustered by case, before an equivalence margin of "
-        f"{percent(margin, 0)} either way.",
+        f"Interval chart: for each condition the paired difference with its 95 % interval and, "
+        f"thick inside it, its 90 % interval, clustered by case, before an equivalence margin of "
+        f"{unsigned(margin)} percentage points either way.",
         intervals(
-            bars,
+            [
+                Bar(
+                    f"{each['condition']}, {each['measure']}",
+                    *ends(each["pooled"]["interval_95"]),
+                    inner=ends(each["pooled"]["interval_90"])[1:],
+                )
+                for each in lines
+            ],
             margin=Margin(-margin, margin),
-            axis_label="Percentage points; the shaded zone is the margin",
-            signed=True,
+            axis_label="Percentage points; thin 95 %, thick 90 %; shaded: the margin",
+            scale=SIGNED,
         ),
         ("condition", "measure", "interval", "estimate", "low", "high", "margin"),
         [
             (each["condition"], each["measure"], level, *ends(each["pooled"][key]), margin)
-            for _, each in named
-            for key, level, _ in levels
+            for each in lines
+            for level, key in LEVELS
         ],
     )
 
@@ -84,12 +79,13 @@ def excess(found: Json) -> Chart | None:
         "excess",
         "Excess flips, beyond what two showings of one image differ by",
         f"Interval chart: the excess flip rate of each condition with its one-sided {level} "
-        f"limits, before a margin of {percent(margin, 0)}. Equivalent is what ends inside it.",
+        f"limits, before a margin of {unsigned(margin)} percentage points. Equivalent is what "
+        "ends inside it.",
         intervals(
             [Bar(each["condition"], *ends(each["bound"])) for each in lines],
             margin=Margin(None, margin),
             axis_label="Percentage points; the shaded zone ends at the margin",
-            signed=True,
+            scale=SIGNED,
         ),
         ("condition", "excess", "lower_limit", "upper_limit", "margin"),
         [(each["condition"], *ends(each["bound"]), margin) for each in lines],
@@ -107,7 +103,6 @@ def floor(found: Json) -> Chart | None:
     lines = [each for each in found["flips"] if each["d_op"] is not None]
     if not lines:
         return None
-    many = len(lines) > 1
     return Chart(
         "noise-floor",
         "How often two answers to one case differ",
@@ -117,7 +112,7 @@ def floor(found: Json) -> Chart | None:
         intervals(
             [
                 Bar(
-                    f"{each['condition']}: {label}" if many and rate == "d_op" else label,
+                    f"{each['condition']}: {label}" if rate == "d_op" else label,
                     *(each[rate], None, None),
                     is_second=rate != "d_op",
                 )
@@ -126,7 +121,7 @@ def floor(found: Json) -> Chart | None:
             ],
             margin=None,
             axis_label="Share of pairs of answers that differ; squares are the noise floor",
-            signed=False,
+            scale=SHARES,
         ),
         ("condition", "compared", "share_that_differ", "units"),
         [
@@ -165,7 +160,7 @@ def by_reader(found: Json) -> Chart | None:
             ],
             margin=Margin(-margin, margin),
             axis_label="Percentage points; the shaded zone is the margin",
-            signed=True,
+            scale=SIGNED,
         ),
         ("reader", "condition", "measure", "estimate", "low", "high"),
         [
@@ -180,131 +175,33 @@ def by_reader(found: Json) -> Chart | None:
     )
 
 
-SHARE = Axis("", 0, 1, written=lambda value: percent(value, 0))
-
-
-def course(found: Json) -> Chart | None:
-    lines = found["order"]["course"]
-    if not found["missing"]["presentations"]:
-        return None
-    shown = {arm: [each for each in lines if each["arm"] == arm] for arm in ARMS}
-    return Chart(
-        "over-time",
-        "Right answers over the course of the reading",
-        "Line chart: the share of right answers in each tenth of the readers' orders, of "
-        "original and of perturbed images.",
-        plot(
-            [
-                Series(arm, [(x["part"], x["right"] / x["n"]) for x in shown[arm]], is_second)
-                for arm, is_second in zip(ARMS, (False, True), strict=True)
-                if shown[arm]
-            ],
-            Axis("Tenth of the order; shares of right answers", 1, 10, written=whole),
-            SHARE,
-        ),
-        ("tenth", "arm", "answers", "right", "median_ms"),
-        [
-            (each["part"], each["arm"], each["n"], each["right"], each.get("median_ms", ""))
-            for each in lines
-        ],
-    )
-
-
-def slug(text: str) -> str:
-    """What may be in an address and in the name of a file."""
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
-
-
-def whole(value: float) -> str:
-    return f"{value:g}"
-
-
-def roc(line: Json, number: int) -> Chart:
-    areas = line["areas"]
-    said = ", ".join(f"{arm} {decimals((areas[arm] or {}).get('estimate'), 3)}" for arm in ARMS)
-    place = f"{line['reader']}, set {line['set']}, {line['condition']}"
-    return Chart(
-        f"roc-{number}-{slug(line['reader'])}-set-{line['set']}",
-        f"ROC curve: {place}",
-        f"Line chart of sensitivity over one minus specificity. Area under the curve: {said}.",
-        plot(
-            [
-                Series(arm, line["curves"][arm], is_second)
-                for arm, is_second in zip(ARMS, (False, True), strict=True)
-            ],
-            Axis("False positives; true positives upwards", 0, 1, written=SHARE.written),
-            SHARE,
-            [Line([(0, 0), (1, 1)], "axis", 1, True)],
-        ),
-        ("arm", "false_positive_share", "true_positive_share"),
-        [(arm, *point) for arm in ARMS for point in line["curves"][arm]],
-    )
-
-
-def psychometric(function: Json, number: int) -> Chart:
-    """What readers told right at each epsilon, the fitted function, its threshold, and, where
-    it is known, how often the network was fooled at the same epsilon."""
-    levels = [each for each in function["levels"] if each["n"] and each["epsilon"] > 0]
-    epsilons = [each["epsilon"] for each in levels]
-    network = [(x["epsilon"], x["network_fooled"]) for x in levels if "network_fooled" in x]
-    axis = Axis(
-        f"Epsilon in grey levels ({function['norm']}); shares upwards",
-        min(epsilons, default=1) / 2**0.5,
-        max(epsilons, default=8) * 2**0.5,
-        is_log=True,
-        written=whole,
-    )
-    readers = Series(
-        "readers",
-        [(each["epsilon"], each["counted"] / each["n"]) for each in levels],
-        is_joined=False,
-        limits=[wilson_interval(each["counted"], each["n"]) for each in levels],
-    )
-    fitted = curve_of(function, axis)
-    threshold = function["threshold"]["estimate"]
-    lines = [Line(fitted, "line", 2)] if fitted else []
-    if threshold is not None and axis.low < threshold < axis.high:
-        lines.append(Line([(threshold, 0), (threshold, 1)], "limit", 1, True))
-    said = (
-        f"The threshold of the readers is {decimals(threshold, 2)} grey levels"
-        if threshold is not None
-        else "The readers have no threshold within the epsilons that were shown"
-    )
-    both = "; squares: how often the network was fooled" if network else ""
-    return Chart(
-        f"psychometric-{number}-{slug(function['attack'])}-{slug(function['norm'])}",
-        f"What readers see: {function['attack']}, norm {function['norm']}",
-        f"Line chart over epsilon, logarithmic: dots with 95 % intervals are what readers told, "
-        f"the line is the fitted psychometric function, dashed its threshold{both}. {said}.",
-        plot(
-            [readers, *([Series("network fooled", network, is_second=True)] if network else [])],
-            axis,
-            SHARE,
-            lines,
-        ),
-        ("who", "epsilon", "counted", "n", "share"),
-        [
-            ("readers", each["epsilon"], each["counted"], each["n"], each["counted"] / each["n"])
-            for each in levels
-        ]
-        + [("network fooled", x, "", "", y) for x, y in network],
-    )
-
-
-def curve_of(function: Json, axis: Axis) -> list[tuple[float, float]]:
-    """The fitted function over the whole axis; nothing where nothing could be fitted."""
-    fit = function["fit"]
-    if fit["threshold"] is None:
-        return []
-    epsilons = np.geomspace(axis.low, axis.high, 61)
-    guess = min(max(fit["guess"], 1e-9), 1 - 1e-9)
-    parameters = [
-        math.log(fit["threshold"]),
-        math.log(fit["slope"]),
-        fit["lapse"],
-        math.log(guess / (1 - guess)),
+def agreement(found: Json) -> Chart | None:
+    """Of each reader with themselves, and of all readers with each other."""
+    within = [
+        (each["reader"], each["condition"], each["ac1"]) for each in found["agreement"]["intra"]
     ]
-    none = np.zeros_like(epsilons)
-    data = Data(epsilons, none, none, guess_is_half=function["task"] == "choice")
-    [found] = shares(np.array([parameters]), data)
-    return list(zip(epsilons.tolist(), found.tolist(), strict=True))
+    between = [
+        (f"{each['readers']} readers, set {each['set']}", each["condition"], each["ac1"])
+        for each in found["agreement"]["inter"]
+    ]
+    known = [each for each in (*within, *between) if each[2]["estimate"] is not None]
+    if not known:
+        return None
+    return Chart(
+        "agreement",
+        "Agreement beyond chance, Gwet's AC1",
+        "Interval chart: of each reader with themselves from set to set, then of all readers with "
+        "each other in each set, on original and on perturbed images, with 95 % intervals. 1 is "
+        "full agreement.",
+        intervals(
+            [
+                Bar(f"{who}, {images}", *ends(value), is_second=images != "original")
+                for who, images, value in known
+            ],
+            margin=None,
+            axis_label="AC1; dots: original, squares: perturbed images",
+            scale=PLAIN,
+        ),
+        ("who", "images", "ac1", "low", "high"),
+        [(who, images, *ends(value)) for who, images, value in known],
+    )

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from app.analysis.sections.rows import Rows, answered
+from app.analysis.sections.rows import Answered, Rows, answered
 from app.analysis.wording import harmless
 from app.batches.service import saliency_of
 from app.storage.models import Stimulus, Study
@@ -53,16 +53,19 @@ def flips_of(study: Study, rows: Rows, page: int) -> Flips:
 
 
 def said_of(rows: Rows) -> dict[Key, list[str]]:
-    """Of each case and condition, in words, every reader and set in which the answer flipped."""
+    """Of each case and condition every reader and set in which the answer flipped."""
     found: dict[Key, list[str]] = defaultdict(list)
     for condition in rows.conditions:
         for truth in (1, 0):
             for pair in answered(rows, condition, truth):
                 if pair.original != pair.perturbed:
-                    before, after = ("tumour", "no tumour")[:: 1 if pair.original == truth else -1]
-                    place = f"{pair.place.reader}, set {pair.place.set_number}"
-                    found[pair.place.case, condition].append(f"{place}: {before}, then {after}")
+                    found[pair.place.case, condition].append(place_of(pair, truth))
     return {key: sorted(said) for key, said in found.items()}
+
+
+def place_of(pair: Answered, truth: int) -> str:
+    only = "original" if pair.original == bool(truth) else "perturbed"
+    return f"{pair.place.reader}, set {pair.place.set_number}: tumour on the {only} only"
 
 
 def images_of(study: Study) -> Images:

@@ -5,14 +5,16 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from app.analysis.blocks import Block, Grid, blocks_of
+from app.analysis.blocks import Block, blocks_of
 from app.analysis.charts import Chart
 from app.analysis.drawing import svg
 from app.analysis.evidence import with_network
 from app.analysis.figures import charts_of, confidence
 from app.analysis.flipped import Flips
+from app.analysis.grids import Grid
+from app.analysis.paragraph import Facts, paragraph
 from app.analysis.sections.told import Json
-from app.analysis.sentences import Facts, Verdict, paragraph, primary, secondary
+from app.analysis.sentences import Verdict, primary
 from app.analysis.wording import budget, percent, points
 from app.storage.models import Study
 
@@ -20,23 +22,32 @@ CAPTIONS = {1: "True positives", 0: "False positives"}
 
 
 @dataclass(frozen=True)
+class CountView:
+    """Such as 17 of 20, or a difference, and its interval."""
+
+    count: str
+    interval: str
+
+
+@dataclass(frozen=True)
 class LineView:
+    """`counts`: of originals, then of every condition."""
+
     reader: str
     set_name: str
-    original: str
-    original_interval: str
-    perturbed: str
-    perturbed_interval: str
-    difference: str
+    counts: Sequence[CountView]
 
 
 @dataclass(frozen=True)
 class TableView:
+    """The table of the paper: `columns` are original and the conditions, and `differences` are
+    of the conditions over all readers and sets."""
+
     caption: str
-    budget: str
-    confidence: str
+    note: str
+    columns: Sequence[str]
     lines: Sequence[LineView]
-    overall: str
+    differences: Sequence[CountView]
 
 
 @dataclass(frozen=True)
@@ -71,64 +82,68 @@ class ResultsPage:
     has_answers: bool
     tables: Sequence[TableView]
     primary: Sequence[Verdict]
-    secondary: Sequence[Verdict]
     blocks: Sequence[BlockView]
     flips: Flips
     paragraph: str
 
 
-def share_text(share: Json) -> str:
-    return f"{share['tumour']} of {share['n']}"
-
-
-def interval_text(share: Json) -> str:
+def count_view(share: Json) -> CountView:
     wilson = share["wilson"]
     if wilson["low"] is None:
-        return "no answers yet"
-    return f"{percent(wilson['low'], 0)} to {percent(wilson['high'], 0)}"
+        return CountView("no answers yet", "")
+    low, high = (percent(wilson[end], 0) for end in ("low", "high"))
+    return CountView(f"{share['tumour']} of {share['n']}", f"{low} to {high}")
 
 
-def difference_text(found: Json, truth: int) -> str:
+def difference_view(found: Json, truth: int) -> CountView:
     """In percentage points, original minus perturbed, of what was called tumour: where there is
     none, that is the difference in right answers the other way round."""
     if found["estimate"] is None:
-        return "no pairs yet"
+        return CountView("no pairs yet", "")
     ends = [found["estimate"], found["low"], found["high"]]
     if not truth:
         ends = [-ends[0], -ends[2], -ends[1]]
-    estimate, low, high = (points(value, 0) for value in ends)
-    return f"{estimate} ({low} to {high})"
+    estimate, low, high = (points(value, 1) for value in ends)
+    return CountView(estimate, f"{low} to {high}")
 
 
 def table_views(found: Json) -> list[TableView]:
-    """One a condition and truth: true positives first, then false positives if any."""
-    budgets = {each["condition"]: budget(each) for each in found["study"]["conditions"]}
+    """True positives first, then false positives if any."""
+    conditions = [each["condition"] for each in found["study"]["conditions"]]
+    pooled = {
+        (each["condition"], each["truth"]): each["pooled"]["interval_95"]
+        for each in found["tp_difference"]
+    }
+    is_one = len(conditions) == 1
+    named = "; ".join(budget(each) for each in found["study"]["conditions"])
     return [
         TableView(
-            caption=CAPTIONS[each["truth"]],
-            budget=budgets[each["condition"]],
-            confidence=confidence(found),
-            lines=table_lines(found, each),
-            overall=difference_text(each["pooled"]["interval_95"], each["truth"]),
+            caption,
+            f"{named}; with Wilson's {confidence(found)} intervals",
+            ["Original", *(["Perturbed"] if is_one else conditions)],
+            table_lines(found, truth, conditions),
+            [difference_view(pooled[name, truth], truth) for name in conditions],
         )
-        for each in found["tp_difference"]
+        for truth, caption in CAPTIONS.items()
+        if all((name, truth) in pooled for name in conditions)
     ]
 
 
-def table_lines(found: Json, measured: Json) -> list[LineView]:
-    differences = {(each["reader"], each["set"]): each["tango_95"] for each in measured["lines"]}
+def table_lines(found: Json, truth: int, conditions: Sequence[str]) -> list[LineView]:
+    told: dict[tuple[str, int], dict[str, Json]] = {}
+    for line in found["table"]["lines"]:
+        if line["truth"] == truth:
+            told.setdefault((line["reader"], line["set"]), {})[line["condition"]] = line
     return [
         LineView(
-            line["reader"],
-            f"Set {line['set']}",
-            share_text(line["original"]),
-            interval_text(line["original"]),
-            share_text(line["perturbed"]),
-            interval_text(line["perturbed"]),
-            difference_text(differences[line["reader"], line["set"]], line["truth"]),
+            reader,
+            f"Set {number}",
+            [
+                count_view(lines[conditions[0]]["original"]),
+                *(count_view(lines[name]["perturbed"]) for name in conditions),
+            ],
         )
-        for line in found["table"]["lines"]
-        if all(line[name] == measured[name] for name in ("condition", "truth"))
+        for (reader, number), lines in told.items()
     ]
 
 
@@ -186,10 +201,11 @@ def results_page(study: Study, found: Json, flips: Flips) -> ResultsPage:
         has_answers=missing["not_answered"] < missing["presentations"],
         tables=table_views(found),
         primary=primary(found, study.estimand),
-        secondary=secondary(found, study.estimand),
         blocks=[
             block_view(block)
-            for block in with_network(blocks_of(found, charts_of(found)), study.batch.evidence)
+            for block in with_network(
+                blocks_of(found, charts_of(found)), study.batch.evidence, found
+            )
         ],
         flips=flips,
         paragraph=paragraph(found, facts_of(study)),

@@ -15,21 +15,24 @@ from app.analysis.checklist import Point, checklist
 from app.analysis.evidence import with_network
 from app.analysis.figures import charts_of
 from app.analysis.pages import BlockView, TableView, block_view, facts_of, table_views
+from app.analysis.paragraph import paragraph
 from app.analysis.sections.told import Json
-from app.analysis.sentences import Verdict, paragraph, primary, secondary
+from app.analysis.sentences import Verdict, primary
+from app.analysis.tidy import PRESENTATIONS
 from app.storage.models import Study
+from app.web.templating import utc
 
 
 @dataclass(frozen=True)
 class Report:
-    """`mark` is said above all of a demo, whose results are not those of a blinded study."""
+    """`mark` is said above all of what is not a blinded study by people. `origin`: what the
+    report is of, and what made it, by name."""
 
     title: str
-    made_at: datetime
+    origin: Sequence[tuple[str, str]]
     mark: str
     tables: Sequence[TableView]
     primary: Sequence[Verdict]
-    secondary: Sequence[Verdict]
     points: Sequence[Point]
     blocks: Sequence[Block]
     paragraph: str
@@ -47,20 +50,38 @@ class ReportPage:
 
 
 DEMO = "Demo: results were shown while it was read. This is not a blinded study."
+REHEARSAL = "Rehearsal: robots answered, not people."
 
 
 def report_of(study: Study, found: Json, made_at: datetime) -> Report:
     return Report(
         f"Report: {study.internal_title}",
-        made_at,
-        DEMO if study.is_demo else "",
+        origin(study, found, made_at),
+        mark(study),
         table_views(found),
         primary(found, study.estimand),
-        secondary(found, study.estimand),
         checklist(study, found),
-        with_network(blocks_of(found, charts_of(found)), study.batch.evidence),
+        with_network(blocks_of(found, charts_of(found)), study.batch.evidence, found),
         paragraph(found, facts_of(study)),
     )
+
+
+def mark(study: Study) -> str:
+    return REHEARSAL if study.is_rehearsal else DEMO if study.is_demo else ""
+
+
+def origin(study: Study, found: Json, made_at: datetime) -> list[tuple[str, str]]:
+    code = found["code"]
+    commit = f", commit {code['commit']}" if code["commit"] else ""
+    data = next(x["sha256"] for x in found["inputs"] if x["file"] == PRESENTATIONS)
+    return [
+        ("Study", study.internal_title),
+        ("Protocol, SHA-256", study.protocol_hash or "no protocol was frozen"),
+        ("Unblinded", utc(study.unblinded_at) if study.unblinded_at else "not unblinded"),
+        (f"{PRESENTATIONS}, SHA-256", data),
+        ("Made by", f"{code['name'].capitalize()} {code['version']}{commit}"),
+        ("Made at", utc(made_at)),
+    ]
 
 
 def report_page(study: Study, report: Report) -> ReportPage:

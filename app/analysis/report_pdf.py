@@ -1,148 +1,245 @@
-"""The report as PDF."""
+"""The report as PDF: A4, with an outline, and on every page what it is of and what made it."""
 
 import io
+import re
 from collections.abc import Iterator, Sequence
 from html import escape
+from typing import Any
 
-from reportlab.lib import colors
 from reportlab.lib.pagesizes import A4
-from reportlab.lib.styles import ParagraphStyle
 from reportlab.lib.units import mm
 from reportlab.pdfbase import pdfmetrics
-from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.platypus import (
+    CondPageBreak,
     Flowable,
-    Image,
     KeepTogether,
     Paragraph,
     SimpleDocTemplate,
     Spacer,
     Table,
-    TableStyle,
 )
 
+from app.analysis.blocks import Block
 from app.analysis.charts import Chart
-from app.analysis.drawing import SANS, png
 from app.analysis.pages import TableView
 from app.analysis.report import Report
+from app.analysis.report_style import (
+    BODY,
+    BODY_FONT,
+    CAPTION,
+    HEADING,
+    LAST,
+    LESSER,
+    LINES,
+    SMALL,
+    TITLE,
+    NumberedCanvas,
+    Picture,
+)
 from app.analysis.sentences import Verdict
-from app.web.templating import utc
 
-BODY_FONT, BOLD_FONT = "PlainsightSans", "PlainsightSans-Bold"
-WIDTH = A4[0] - 40 * mm
-pdfmetrics.registerFont(TTFont(BODY_FONT, str(SANS)))
-pdfmetrics.registerFont(TTFont(BOLD_FONT, str(SANS.with_name("VeraBd.ttf"))))
-pdfmetrics.registerFontFamily(BODY_FONT, BODY_FONT, BOLD_FONT, BODY_FONT, BOLD_FONT)
+EDGE = 20 * mm
+WIDTH = A4[0] - 2 * EDGE
+LEAST = 45 * mm
+"""What must fit under the caption of a table, or it begins on the next page."""
+LARGEST = 0.72
+"""Points of a chart's pixel: its words are as large as those beside it."""
+NARROW = 400
+"""Charts so narrow stand beside each other."""
 
-BODY = ParagraphStyle("body", fontName=BODY_FONT, fontSize=9, leading=13, spaceAfter=4)
-SMALL = ParagraphStyle("small", BODY, fontSize=7.5, leading=10, spaceAfter=0)
-TITLE = ParagraphStyle("title", BODY, fontName=BOLD_FONT, fontSize=17, leading=22)
-HEADING = ParagraphStyle(
-    "heading", BODY, fontName=BOLD_FONT, fontSize=12, leading=16, spaceBefore=12, keepWithNext=1
-)
-LESSER = ParagraphStyle("lesser", BODY, fontName=BOLD_FONT, spaceBefore=6, keepWithNext=1)
-LINES = TableStyle(
-    [
-        ("LINEBELOW", (0, 0), (-1, -1), 0.4, colors.HexColor("#d9dfe1")),
-        ("LINEBELOW", (0, 0), (-1, 0), 0.8, colors.HexColor("#7d898f")),
-        ("VALIGN", (0, 0), (-1, -1), "TOP"),
-        ("LEFTPADDING", (0, 0), (-1, -1), 2),
-    ]
-)
+
+class Document(SimpleDocTemplate):  # type: ignore[misc] # reportlab is untyped
+    """Headings are in the outline."""
+
+    def afterFlowable(self, flowable: Flowable) -> None:  # noqa: N802 (reportlab's)
+        style = getattr(flowable, "style", None)
+        if style in (TITLE, HEADING):
+            key = f"heading-{self.seq.nextf('heading')}"
+            self.canv.bookmarkPage(key)
+            self.canv.addOutlineEntry(flowable.getPlainText(), key, 0 if style is TITLE else 1)
 
 
 def report_pdf(report: Report) -> bytes:
+    origin = dict(report.origin)
+    foot = (
+        f"Protocol, SHA-256: {origin['Protocol, SHA-256']}",
+        f"{origin['Made by']}, {origin['Made at']}",
+    )
     buffer = io.BytesIO()
-    document = SimpleDocTemplate(
+    document = Document(
         buffer,
         pagesize=A4,
-        leftMargin=20 * mm,
-        rightMargin=20 * mm,
-        topMargin=18 * mm,
-        bottomMargin=18 * mm,
+        leftMargin=EDGE,
+        rightMargin=EDGE,
+        topMargin=24 * mm,
+        bottomMargin=22 * mm,
         title=report.title,
         author="Plainsight",
+        subject=report.mark or "Report of a blinded reading study",
         lang="en",
     )
-    document.build(list(story(report)), onFirstPage=numbered, onLaterPages=numbered)
+
+    def frame(canvas: Any, page: SimpleDocTemplate) -> None:
+        canvas.setFont(BODY_FONT, 7)
+        canvas.setFillColorRGB(0.3, 0.36, 0.4)
+        head = shortened(report.title, WIDTH - 40 * mm)
+        canvas.drawString(EDGE, A4[1] - 14 * mm, head if page.page > 1 else "")
+        canvas.drawRightString(A4[0] - EDGE, A4[1] - 14 * mm, "Plainsight")
+        for row, line in enumerate(foot):
+            canvas.drawString(EDGE, (13.5 - 3.5 * row) * mm, line)
+        if report.mark:
+            canvas.drawCentredString(A4[0] / 2, A4[1] - 18 * mm, report.mark)
+
+    document.build(
+        list(story(report)), onFirstPage=frame, onLaterPages=frame, canvasmaker=NumberedCanvas
+    )
     return buffer.getvalue()
 
 
-def numbered(canvas: object, document: SimpleDocTemplate) -> None:
-    canvas.setFont(BODY_FONT, 8)  # type: ignore[attr-defined] # reportlab is untyped
-    canvas.drawRightString(A4[0] - 20 * mm, 10 * mm, str(document.page))  # type: ignore[attr-defined]
+def shortened(text: str, width: float) -> str:
+    while pdfmetrics.stringWidth(text, BODY_FONT, 7) > width:
+        text = text.rstrip("\N{HORIZONTAL ELLIPSIS}")[:-1] + "\N{HORIZONTAL ELLIPSIS}"
+    return text
 
 
-def words(text: str, style: ParagraphStyle = BODY) -> Paragraph:
-    return Paragraph(escape(text).replace("\n", "<br/>"), style)
+def words(text: str, style: Any = BODY) -> Paragraph:
+    return Paragraph(escape(held(text)).replace("\n", "<br/>"), style)
+
+
+def held(text: str) -> str:
+    """Numbers and their signs on one line."""
+    return text.replace(" %", "\N{NO-BREAK SPACE}%").replace("< ", "<\N{NO-BREAK SPACE}")
 
 
 def story(report: Report) -> Iterator[Flowable]:
     yield words(report.title, TITLE)
-    yield words(f"Made by Plainsight at {utc(report.made_at)}.")
+    yield from (words(f"{name}: {value}", SMALL) for name, value in report.origin)
     if report.mark:
         yield words(report.mark, LESSER)
-    for table in report.tables:
-        yield from paper_table(table)
-    yield words("Primary result", HEADING)
-    yield from verdicts(report.primary)
-    yield words("Beside it", HEADING)
-    yield from verdicts(report.secondary)
-    yield words("The sixteen points of a report", HEADING)
-    for point in report.points:
-        yield words(f"{point.number}. {point.title} ({point.guidelines})", LESSER)
-        yield from (words(said) for said in point.said)
-        yield from (words(f"Not known to Plainsight: {each}") for each in point.unknown)
+    yield from headed("Table", [part for table in report.tables for part in paper_table(table)])
+    yield from headed("Primary result", verdicts(report.primary))
+    yield from headed("The sixteen points of a report", list(points(report)))
     for block in report.blocks:
-        yield words(block.title, HEADING)
-        yield from (words(sentence) for sentence in block.sentences)
-        yield from (figure(chart) for chart in block.charts)
-        for grid in block.grids:
-            if grid.rows:
-                yield from table_of(grid.caption, grid.header, grid.rows)
-    yield words("A paragraph for the paper", HEADING)
-    yield words(report.paragraph)
+        yield from headed(block.title, list(block_parts(block)))
+    yield from headed("A paragraph for the paper", [words(x) for x in report.paragraph.split("\n")])
 
 
-def verdicts(listed: Sequence[Verdict]) -> Iterator[Flowable]:
-    for verdict in listed:
-        yield words(f"{verdict.about}: {verdict.word or 'not known'}", LESSER)
-        yield words(verdict.sentence)
+def headed(title: str, parts: Sequence[Flowable]) -> Iterator[Flowable]:
+    """Never at the foot of a page without the beginning of what follows."""
+    first, *others = parts
+    if isinstance(first, CondPageBreak):
+        yield CondPageBreak(LEAST + HEADING.leading)
+        yield words(title, HEADING)
+    else:
+        yield KeepTogether([words(title, HEADING), *together(first)])
+    yield from others
+
+
+def together(part: Flowable) -> Sequence[Flowable]:
+    inner: Sequence[Flowable] = getattr(part, "_content", [part])
+    return inner
+
+
+def verdicts(listed: Sequence[Verdict]) -> list[Flowable]:
+    return [
+        KeepTogether(
+            [
+                words(f"{verdict.about}: {verdict.word or 'not known'}", LESSER),
+                words(verdict.sentence),
+            ]
+        )
+        for verdict in listed
+    ] or [words("There is no perturbed image in this study.")]
+
+
+def points(report: Report) -> Iterator[Flowable]:
+    for point in report.points:
+        said = [
+            *point.said,
+            *(f"Not known to Plainsight: {each}" for each in point.unknown),
+        ]
+        title = f"{point.number}. {point.title} ({point.guidelines})"
+        yield KeepTogether([words(title, LESSER), *(words(each) for each in said)])
+
+
+def block_parts(block: Block) -> Iterator[Flowable]:
+    yield from (words(sentence) for sentence in block.sentences)
+    wide = [chart for chart in block.charts if chart.drawing.width > NARROW]
+    narrow = [chart for chart in block.charts if chart.drawing.width <= NARROW]
+    yield from (KeepTogether(figure(chart, WIDTH)) for chart in wide)
+    for start in range(0, len(narrow), 3):
+        cells = [figure(chart, WIDTH / 3 - 8) for chart in narrow[start : start + 3]]
+        yield Table(
+            [cells + [[]] * (3 - len(cells))],
+            [WIDTH / 3] * 3,
+            style=[("VALIGN", (0, 0), (-1, -1), "TOP"), ("LEFTPADDING", (0, 0), (-1, -1), 0)],
+        )
+    for grid in block.grids:
+        if grid.rows:
+            yield from table_of(grid.caption, grid.header, grid.rows)
 
 
 def paper_table(table: TableView) -> Iterator[Flowable]:
-    yield words(table.caption, HEADING)
     rows = [
         (
-            f"{line.reader}, {line.set_name}",
-            f"{line.original} ({line.original_interval})",
-            f"{line.perturbed} ({line.perturbed_interval})",
-            line.difference,
+            line.reader,
+            line.set_name,
+            *(f"{each.count}\n{each.interval}" for each in line.counts),
         )
         for line in table.lines
     ]
-    rows.append(("All, clustered by case", "", "", table.overall))
+    difference = "Original minus perturbed, all readers and sets, percentage points"
     yield from table_of(
-        f"{table.budget}; Wilson {table.confidence} intervals; differences with Tango 95 % "
-        "intervals, in percentage points",
-        ("Reader and set", "Original", "Perturbed", "Original minus perturbed"),
+        f"{table.caption}. {table.note}; differences clustered by case, with 95 % intervals",
+        ("Reader", "Set", *table.columns),
         rows,
+        (difference, "", "", *(f"{each.count}\n{each.interval}" for each in table.differences)),
     )
 
 
 def table_of(
-    caption: str, header: Sequence[str], rows: Sequence[Sequence[str]]
+    caption: str,
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    last: Sequence[str] = (),
 ) -> Iterator[Flowable]:
-    yield words(caption, LESSER)
-    cells = [[words(cell, SMALL) for cell in row] for row in (header, *rows)]
-    columns = [WIDTH / len(header)] * len(header)
-    yield Table(cells, columns, repeatRows=1, style=LINES, spaceAfter=8)
-
-
-def figure(chart: Chart) -> Flowable:
-    width = min(WIDTH, chart.drawing.width * 0.7)
-    height = width * chart.drawing.height / chart.drawing.width
-    drawn = Image(io.BytesIO(png(chart.drawing)), width, height)
-    return KeepTogether(
-        [words(chart.title, LESSER), drawn, words(chart.description, SMALL), Spacer(1, 8)]
+    """`last` is below a line; what is first in it spans three columns."""
+    cells = [[words(cell, SMALL) for cell in row] for row in (header, *rows, last) if row]
+    yield CondPageBreak(LEAST)
+    yield words(caption, CAPTION)
+    yield Table(
+        cells,
+        columns(header, rows),
+        repeatRows=1,
+        hAlign="LEFT",
+        style=[*LINES, *(LAST if last else ())],
+        spaceAfter=8,
     )
+
+
+def columns(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[float]:
+    """Each has room for its longest word; what is left of the page goes to those that need more."""
+
+    def width(text: str) -> float:
+        return float(pdfmetrics.stringWidth(text, BODY_FONT, SMALL.fontSize)) + 10
+
+    cells = [
+        [held(each) for each in (name, *(row[place] for row in rows))]
+        for place, name in enumerate(header)
+    ]
+    least = [max(map(width, re.split("[ \n]", " ".join(column)))) for column in cells]
+    wanted = [max(width(line) for cell in column for line in cell.split("\n")) for column in cells]
+    missing = [max(0.0, want - need) for want, need in zip(wanted, least, strict=True)]
+    share = min(1.0, (WIDTH - sum(least)) / (sum(missing) or 1))
+    found = [need + share * more for need, more in zip(least, missing, strict=True)]
+    return [each * min(1.0, WIDTH / sum(found)) for each in found]
+
+
+def figure(chart: Chart, width: float) -> list[Flowable]:
+    scale = min(LARGEST, width / chart.drawing.width)
+    return [
+        words(chart.title, LESSER),
+        Picture(chart.drawing, scale),
+        words(chart.description, SMALL),
+        Spacer(1, 8),
+    ]

@@ -1,10 +1,12 @@
 """Numbers in words: shares, differences in percentage points, intervals, p values, verdicts."""
 
+import re
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 MINUS = "\N{MINUS SIGN}"
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
-NOT_KNOWN = "not known"
+NOT_KNOWN, NO_LIMIT = "not known", "no limit"
 
 
 def harmless(value: object) -> object:
@@ -37,10 +39,12 @@ def unsigned(share: float) -> str:
 
 
 def decimals(value: float | None, digits: int) -> str:
-    """With a minus as long as the plus, and never a minus before nothing."""
+    """Half of the last digit goes up, away from nothing. With a minus as long as the plus, and
+    never a minus before nothing."""
     if value is None:
         return NOT_KNOWN
-    text = f"{value:.{digits}f}"
+    last = Decimal(1).scaleb(-digits)
+    text = str(Decimal(repr(float(value))).quantize(last, ROUND_HALF_UP))
     return text.replace("-", "" if float(text) == 0 else MINUS)
 
 
@@ -55,7 +59,9 @@ def interval(found: dict[str, Any], digits: int = 2) -> str:
     """Such as 3.32 (2.46 to 4.16)."""
     if found.get("estimate") is None:
         return reason_of(found)
-    low, high = (decimals(found[end], digits) for end in ("low", "high"))
+    low, high = (
+        NO_LIMIT if found[end] is None else decimals(found[end], digits) for end in ("low", "high")
+    )
     return f"{decimals(found['estimate'], digits)} ({low} to {high})"
 
 
@@ -80,9 +86,28 @@ def number(count: int, one: str, many: str = "") -> str:
     return f"{count} {one if count == 1 else many or one + 's'}"
 
 
+LETTERS = ("No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Ten")
+
+
+def in_letters(count: int, one: str) -> str:
+    """At the beginning of a sentence."""
+    said = number(count, one)
+    return said.replace(str(count), LETTERS[count], 1) if count < len(LETTERS) else said
+
+
 def budget(condition: dict[str, Any]) -> str:
     """Such as: pgd, norm linf, epsilon 2."""
     if condition["attack"] is None:
         return str(condition["condition"])
     epsilon = f", epsilon {condition['epsilon']:g}" if condition["epsilon"] is not None else ""
     return f"{condition['attack']}, norm {condition['norm']}{epsilon}"
+
+
+def budget_of(found: dict[str, Any], condition: str) -> str:
+    [listed] = [x for x in found["study"]["conditions"] if x["condition"] == condition]
+    return budget(listed)
+
+
+def slug(text: str) -> str:
+    """What may be in an address and in the name of a file."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")

@@ -6,8 +6,10 @@ from xml.etree import ElementTree
 import pytest
 from PIL import Image
 
-from app.analysis.charts import Axis, Bar, Chart, Margin, Series, csv_of, intervals, plot, steps
+from app.analysis.charts import Axis, Chart, csv_of, steps
 from app.analysis.drawing import Drawing, Words, png, svg
+from app.analysis.interval_chart import SIGNED, Bar, Margin, intervals
+from app.analysis.plot_chart import Series, plot
 from app.analysis.sections.told import Json
 from app.analysis.sentences import MEANING, difference_verdict, flips_verdict
 from app.analysis.wording import p_value, percent, points
@@ -16,7 +18,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def drawn(bars: list[Bar], margin: Margin | None = None) -> Drawing:
-    return intervals(bars, margin=margin, axis_label="Percentage points", signed=True)
+    return intervals(bars, margin=margin, axis_label="Percentage points", scale=SIGNED)
 
 
 def test_an_svg_is_an_image_with_a_title_and_a_description_whatever_is_in_them() -> None:
@@ -75,6 +77,7 @@ def test_a_csv_has_whole_numbers_and_no_formula() -> None:
 def test_numbers_in_words() -> None:
     assert [points(x) for x in (0.1, -0.083, 0, -0.0001)] == ["+10", "\u22128.3", "0", "0.0"]
     assert [percent(x) for x in (0.125, None)] == ["12.5 %", "not known"]
+    assert [points(x, 0) for x in (0.125, -0.125)] == ["+13", "\u221213"]
     assert [p_value(x) for x in (0.0001, 0.04, None)] == ["< 0.001", "0.040", "not known"]
 
 

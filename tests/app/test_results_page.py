@@ -133,6 +133,7 @@ def test_the_page_tells_everything_in_its_order(
         "By reader",
         "Over time",
         "Telling tumour from none",
+        "Other readers and other cases",
         "Agreement",
         "Reading time",
         "What is missing",
@@ -142,8 +143,8 @@ def test_the_page_tells_everything_in_its_order(
     ]
     said = words(page)
     assert "2 perturbed images were answered otherwise" in said
-    assert "R01, set 1: tumour, then no tumour" in said
-    assert said.count("R01, set 2: tumour, then no tumour") == 2
+    assert "R01, set 1: tumour on the original only" in said
+    assert said.count("R01, set 2: tumour on the original only") == 2
     assert "c01 , tumour; linf-2" in said
     assert "pgd, norm linf, epsilon 2: inconclusive" in said
     assert "Not significant is not equivalent." in said
@@ -187,7 +188,7 @@ def test_the_report_fills_in_sixteen_points_and_says_what_is_not_known(
     page = words(answer.text)
     for number in range(1, 17):
         assert f" {number}. " in page
-    assert "Not known to Plainsight: Role, years of experience" in page
+    assert "Not known to Plainsight: Role, board certification" in page
     assert "6 cases read: 3 with tumour, 3 without" in page
     assert "Margins: 5 percentage points of excess flips" in page
 

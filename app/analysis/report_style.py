@@ -1,0 +1,105 @@
+"""How the PDF of a report looks: its fonts and styles, its charts, its page numbers."""
+
+from itertools import pairwise
+from typing import Any
+
+from reportlab.lib import colors
+from reportlab.lib.pagesizes import A4
+from reportlab.lib.styles import ParagraphStyle
+from reportlab.lib.units import mm
+from reportlab.pdfbase import pdfmetrics
+from reportlab.pdfbase.ttfonts import TTFont
+from reportlab.pdfgen.canvas import Canvas
+from reportlab.platypus import Flowable
+
+from app.analysis.drawing import COLOURS, FONT_PX, INK, SANS, Dot, Drawing, Line, Shape, Words, Zone
+
+BODY_FONT, BOLD_FONT = "PlainsightSans", "PlainsightSans-Bold"
+pdfmetrics.registerFont(TTFont(BODY_FONT, str(SANS)))
+pdfmetrics.registerFont(TTFont(BOLD_FONT, str(SANS.with_name("DejaVuSans-Bold.ttf"))))
+pdfmetrics.registerFontFamily(BODY_FONT, BODY_FONT, BOLD_FONT, BODY_FONT, BOLD_FONT)
+
+BODY = ParagraphStyle("body", fontName=BODY_FONT, fontSize=9, leading=13, spaceAfter=4)
+SMALL = ParagraphStyle("small", BODY, fontSize=7.5, leading=10, spaceAfter=0, splitLongWords=1)
+TITLE = ParagraphStyle("title", BODY, fontName=BOLD_FONT, fontSize=17, leading=22)
+HEADING = ParagraphStyle(
+    "heading", BODY, fontName=BOLD_FONT, fontSize=12, leading=16, spaceBefore=14
+)
+CAPTION = ParagraphStyle("caption", BODY, fontName=BOLD_FONT, spaceBefore=6)
+LESSER = ParagraphStyle("lesser", BODY, fontName=BOLD_FONT, spaceBefore=6, keepWithNext=1)
+LINES = (
+    ("LINEBELOW", (0, 0), (-1, -1), 0.4, colors.HexColor(COLOURS["grid"])),
+    ("LINEBELOW", (0, 0), (-1, 0), 0.8, colors.HexColor(COLOURS["axis"])),
+    ("VALIGN", (0, 0), (-1, -1), "TOP"),
+    ("LEFTPADDING", (0, 0), (-1, -1), 2),
+    ("RIGHTPADDING", (0, 0), (-1, -1), 6),
+)
+LAST = (
+    ("SPAN", (0, -1), (2, -1)),
+    ("LINEABOVE", (0, -1), (-1, -1), 0.8, colors.HexColor(COLOURS["axis"])),
+)
+
+
+class Picture(Flowable):  # type: ignore[misc] # reportlab is untyped
+    """A chart by lines and words, sharp at any size; `scale` is points a pixel."""
+
+    def __init__(self, drawing: Drawing, scale: float) -> None:
+        super().__init__()
+        self._drawing, self._scale = drawing, scale
+        self.width, self.height = drawing.width * scale, drawing.height * scale
+
+    def draw(self) -> None:
+        self.canv.scale(self._scale, self._scale)
+        for shape in self._drawing.shapes:
+            self._draw(shape)
+
+    def _draw(self, shape: Shape) -> None:
+        canvas, height = self.canv, self._drawing.height
+        match shape:
+            case Line(points, kind, width, is_dashed):
+                canvas.setStrokeColor(colors.HexColor(COLOURS[kind]))
+                canvas.setLineWidth(width)
+                canvas.setDash([6, 4] if is_dashed else [])
+                canvas.lines(
+                    [(x, height - y, u, height - v) for (x, y), (u, v) in pairwise(points)]
+                )
+            case Zone(x, y, width, tall):
+                canvas.setFillColor(colors.HexColor(COLOURS["zone"]))
+                canvas.rect(x, height - y - tall, width, tall, stroke=0, fill=1)
+            case Dot(x, y, kind, is_square, radius):
+                canvas.setFillColor(colors.HexColor(COLOURS[kind]))
+                if is_square:
+                    corner = (x - radius, height - y - radius)
+                    canvas.rect(*corner, 2 * radius, 2 * radius, stroke=0, fill=1)
+                else:
+                    canvas.circle(x, height - y, radius, stroke=0, fill=1)
+            case Words(x, y, text, anchor):
+                canvas.setFillColor(colors.HexColor(INK))
+                canvas.setFont(BODY_FONT, FONT_PX)
+                draw = {
+                    "start": canvas.drawString,
+                    "middle": canvas.drawCentredString,
+                    "end": canvas.drawRightString,
+                }[anchor]
+                draw(x, height - y, text)
+
+
+class NumberedCanvas(Canvas):  # type: ignore[misc]
+    """Writes "page of pages" on every page, when it is known how many there are."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._pages: list[dict[str, Any]] = []
+
+    def showPage(self) -> None:  # noqa: N802 (reportlab's)
+        self._pages.append(dict(self.__dict__))
+        self._startPage()
+
+    def save(self) -> None:
+        for number, page in enumerate(self._pages, start=1):
+            self.__dict__.update(page)
+            self.setFont(BODY_FONT, 7)
+            self.setFillColor(colors.HexColor(INK))
+            self.drawRightString(A4[0] - 20 * mm, 10 * mm, f"{number} of {len(self._pages)}")
+            super().showPage()
+        super().save()
