@@ -194,7 +194,9 @@ function stop(error) {
   closeCard();
   // Nothing is wanted here any more: the server knows the page where the reader is now.
   if (error instanceof Refusal && !(error instanceof Closed)) location.replace("/reading");
-  showEnd(error instanceof Refusal ? error.message : text("failed"));
+  // Who only reads elsewhere can take the place again; a closed study or a withdrawn link is an end.
+  const mayGoOn = !(error instanceof Closed) || error.message.startsWith(text("elsewhere"));
+  showEnd(error instanceof Refusal ? error.message : text("failed"), mayGoOn);
 }
 
 function stopIfClosed(error) {

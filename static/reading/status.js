@@ -55,14 +55,15 @@ export function showMayUndo(mayUndo) {
   document.querySelector("[data-act=undo]")?.setAttribute("aria-disabled", !mayUndo);
 }
 
-/** Ends all reading in this window: what the server said, and the way on. */
-export function showEnd(message) {
+/** Ends all reading in this window: what the server said, and the way on, or else only out. */
+export function showEnd(message, mayGoOn) {
   say(message);
   hasEnded = true;
   showSentence("", "ended");
   for (const button of document.querySelectorAll("main > :not(dialog) button")) {
     button.setAttribute("aria-disabled", true);
   }
+  if (!mayGoOn) element("leave").textContent = text("leave");
   element("leave").hidden = false;
   element("leave").focus();
 }

@@ -12,6 +12,7 @@ from babel.messages.pofile import read_po
 from fastapi.testclient import TestClient
 from starlette.requests import Request
 
+from app.readers.domain import CLOSED, ELSEWHERE, EXPIRED, NO_LINK, REVOKED
 from app.reading.domain import PAIR_QUESTIONS, image_choices
 from app.reading.pages import (
     CheckPage,
@@ -259,3 +260,14 @@ def test_pages_for_researchers_stay_english(browser: Callable[[], TestClient]) -
     page = browser().get("/nowhere", headers={"accept-language": "de"})
     assert "There is no such page." in page.text
     assert page.headers["content-language"] == "en"
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_room_knows_from_the_first_words_that_a_reader_only_reads_elsewhere(
+    language: str,
+) -> None:
+    """static/reading/room.js offers the way on by them; every other refusal is an end."""
+    begins = translate(language, "You continued elsewhere.")
+    assert translate(language, ELSEWHERE).startswith(begins)
+    for end in (CLOSED, REVOKED, EXPIRED, NO_LINK):
+        assert not translate(language, end).startswith(begins)

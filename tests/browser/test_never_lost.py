@@ -496,6 +496,7 @@ def test_a_study_locked_while_reading_says_so_and_keeps_what_it_does_not_take(
     server.lock(made)
     reader.answer(2, NO_TUMOUR)
     reader.is_parked("This study is closed")
+    expect(reader.page.locator("#leave")).to_have_text("Leave this page")
     assert [record["body"]["answer"] for record in reader.queued()] == [NO_TUMOUR]
     reader.press("Enter")
     expect(reader.page.get_by_role("heading", name="You cannot go on here")).to_be_visible()
