@@ -27,10 +27,12 @@ class Table:
 
 @dataclass(frozen=True)
 class EvidenceView:
-    """`smallest` is the summary; the long ones say all that the batch brought."""
+    """`smallest` and `by_change` are the summary; the long ones say all that the batch brought."""
 
     sentences: Sequence[str]
+    has_maps: bool
     smallest: Table
+    by_change: Table
     curves: Table
     natural: Table
     calibration: Table
@@ -40,7 +42,9 @@ class EvidenceView:
 def evidence_view(evidence: Json) -> EvidenceView:
     return EvidenceView(
         sentences=[*cross_validated(evidence.get("cross_validation")), *explained(evidence)],
+        has_maps=bool(evidence.get("saliency")),
         smallest=smallest_table(evidence),
+        by_change=by_change_table(evidence),
         curves=curves_table(evidence),
         natural=natural_table(evidence),
         calibration=calibration_table(evidence),
@@ -61,7 +65,7 @@ def cross_validated(found: Json | None) -> Iterator[str]:
 def explained(evidence: Json) -> Iterator[str]:
     if evidence.get("saliency"):
         method = str(evidence["saliency_method"]).replace("_", " ")
-        yield f"Where the network looks in each image, by {method}, stands beside the pairs."
+        yield f"A map of where the network looks, by {method}, comes with each image."
 
 
 def spread(found: Json) -> str:
@@ -148,6 +152,28 @@ def natural_table(evidence: Json) -> Table:
                 f"{each['ssim']:.3f}",
             )
             for each in evidence.get("natural", ())
+        ],
+    )
+
+
+def by_change_table(evidence: Json) -> Table:
+    """One row a change, its levels in the order of the run: from mild to strong."""
+    by_change: dict[str, list[Json]] = {}
+    for each in evidence.get("natural", ()):
+        by_change.setdefault(each["change"], []).append(each)
+    patches = max((each["n"] for each in evidence.get("natural", ())), default=0)
+    return Table(
+        "Classes changed by what happens without intention, and by attacks, from mild to strong; "
+        f"of {patches} patches",
+        ("Change", "Levels", "Classes changed", "L2 in grey levels"),
+        [
+            (
+                change_name(change),
+                ", ".join(f"{each['level']:g}" for each in levels),
+                ", ".join(f"{100 * each['rate']:.0f} %" for each in levels),
+                f"{levels[0]['l2_rmsd']:.2f} to {levels[-1]['l2_rmsd']:.2f}",
+            )
+            for change, levels in by_change.items()
         ],
     )
 

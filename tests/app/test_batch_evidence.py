@@ -235,7 +235,7 @@ def test_the_page_of_the_batch_shows_it(
 
     assert "AUC 0.970 (SD 0.010), accuracy 0.940 (SD 0.020)" in page
     assert "expected calibration error 0.050." in page
-    assert "Where the network looks in each image, by gradient" in page
+    assert "A map of where the network looks, by gradient" in page
     row = "".join(f"<td>{cell}</td>" for cell in (5, 4, 1, 2, 4))
     assert f'<th scope="row">Linf</th>{row}' in page.replace("> <", "><")
     with database.reading() as session:
