@@ -12,6 +12,7 @@ from app.analysis.evidence import with_network
 from app.analysis.figures import charts_of, confidence
 from app.analysis.flipped import Flips
 from app.analysis.grids import Grid
+from app.analysis.marks import mark_of
 from app.analysis.paragraph import Facts, paragraph
 from app.analysis.sections.told import Json
 from app.analysis.sentences import Verdict, primary
@@ -78,6 +79,7 @@ class ResultsPage:
     study_id: int
     study: str
     is_demo: bool
+    mark: str
     is_final: bool
     has_answers: bool
     tables: Sequence[TableView]
@@ -197,6 +199,7 @@ def results_page(study: Study, found: Json, flips: Flips) -> ResultsPage:
         study_id=study.id,
         study=study.internal_title,
         is_demo=study.is_demo,
+        mark=mark_of(study),
         is_final=study.unblinded_at is not None,
         has_answers=missing["not_answered"] < missing["presentations"],
         tables=table_views(found),
@@ -208,5 +211,5 @@ def results_page(study: Study, found: Json, flips: Flips) -> ResultsPage:
             )
         ],
         flips=flips,
-        paragraph=paragraph(found, facts_of(study)),
+        paragraph=f"{mark_of(study)} {paragraph(found, facts_of(study))}".strip(),
     )

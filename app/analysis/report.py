@@ -14,6 +14,7 @@ from app.analysis.blocks import Block, blocks_of
 from app.analysis.checklist import Point, checklist
 from app.analysis.evidence import with_network
 from app.analysis.figures import charts_of
+from app.analysis.marks import REHEARSAL, mark_of
 from app.analysis.pages import BlockView, TableView, block_view, facts_of, table_views
 from app.analysis.paragraph import paragraph
 from app.analysis.sections.told import Json
@@ -50,7 +51,6 @@ class ReportPage:
 
 
 DEMO = "Demo: results were shown while it was read. This is not a blinded study."
-REHEARSAL = "Rehearsal: robots answered, not people."
 
 
 def report_of(study: Study, found: Json, made_at: datetime) -> Report:
@@ -62,7 +62,7 @@ def report_of(study: Study, found: Json, made_at: datetime) -> Report:
         primary(found, study.estimand),
         checklist(study, found),
         with_network(blocks_of(found, charts_of(found)), study.batch.evidence, found),
-        paragraph(found, facts_of(study)),
+        f"{mark_of(study)} {paragraph(found, facts_of(study))}".strip(),
     )
 
 

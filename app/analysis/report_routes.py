@@ -3,6 +3,7 @@
 from fastapi import APIRouter
 from fastapi.responses import Response
 
+from app.analysis.marks import file_name
 from app.analysis.report import policy, report_of, report_page
 from app.analysis.report_pdf import report_pdf
 from app.analysis.results_routes import download, found_in
@@ -27,4 +28,4 @@ def report(study_id: RowNumber, researcher: ResearcherDep, session: ReadingDep) 
 def pdf(study_id: RowNumber, researcher: ResearcherDep, session: ReadingDep) -> Response:
     study, findings = found_in(session, study_id, researcher)
     content = report_pdf(report_of(study, findings.analysis, now()))
-    return download(content, f"study-{study_id}-report.pdf", "application/pdf")
+    return download(content, file_name(study, "-report.pdf"), "application/pdf")

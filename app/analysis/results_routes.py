@@ -14,6 +14,7 @@ from app.analysis.evidence import evidence_charts
 from app.analysis.figures import charts_of
 from app.analysis.findings import Findings, findings_of
 from app.analysis.flipped import flips_of
+from app.analysis.marks import file_name, mark_of, marked
 from app.analysis.pages import results_page
 from app.errors import NotFound
 from app.researchers.domain import Right
@@ -51,9 +52,9 @@ def results(
 @router.get("/studies/{study_id}/analysis.json")
 def analysis(study_id: RowNumber, researcher: ResearcherDep, session: ReadingDep) -> Response:
     """What `plainsight analyse --json` prints of the export."""
-    _, findings = found_in(session, study_id, researcher)
+    study, findings = found_in(session, study_id, researcher)
     text = json.dumps(findings.analysis, indent=2, ensure_ascii=False, allow_nan=False)
-    return download(text.encode(), f"study-{study_id}-analysis.json", "application/json")
+    return download(text.encode(), file_name(study, "-analysis.json"), "application/json")
 
 
 @router.get("/studies/{study_id}/charts/{chart}.{kind}")
@@ -65,7 +66,7 @@ def chart_here(
     named = {each.name: each for each in charts}
     if chart not in named:
         raise NotFound("This study has no such chart.")
-    return chart_file(named[chart], kind)
+    return chart_file(marked(named[chart], mark_of(study)), kind)
 
 
 def chart_file(chart: Chart, kind: Kind) -> Response:

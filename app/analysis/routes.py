@@ -8,6 +8,7 @@ from fastapi.responses import Response, StreamingResponse
 
 from app.analysis.archive import zipped
 from app.analysis.export import export_files, in_pieces, table_text
+from app.analysis.marks import file_name
 from app.analysis.service import require_open_key
 from app.researchers.domain import Right
 from app.storage.session import Database, DatabaseDep, ReadingDep
@@ -24,17 +25,20 @@ router = APIRouter()
 def csv_here(
     study_id: RowNumber, researcher: ResearcherDep, session: ReadingDep, database: DatabaseDep
 ) -> Response:
-    require_open_key(find_study(session, study_id, researcher, Right.VIEW))
-    return download(csv_pieces(database, study_id), PRESENTATIONS, "text/csv")
+    study = find_study(session, study_id, researcher, Right.VIEW)
+    require_open_key(study)
+    name = file_name(study, f"-{PRESENTATIONS}") if study.is_rehearsal else PRESENTATIONS
+    return download(csv_pieces(database, study_id), name, "text/csv")
 
 
 @router.get("/studies/{study_id}/export.zip")
 def zip_here(
     study_id: RowNumber, researcher: ResearcherDep, session: ReadingDep, database: DatabaseDep
 ) -> Response:
-    require_open_key(find_study(session, study_id, researcher, Right.VIEW))
+    study = find_study(session, study_id, researcher, Right.VIEW)
+    require_open_key(study)
     pieces = zip_pieces(database, study_id, now())
-    return download(pieces, f"study-{study_id}.zip", "application/zip")
+    return download(pieces, file_name(study, ".zip"), "application/zip")
 
 
 def csv_pieces(database: Database, study_id: int) -> Iterator[bytes]:
