@@ -14,6 +14,7 @@ from app.analysis.statistics.psychometric import Data, shares
 from app.analysis.wording import decimals, percent, slug
 
 ARMS = ("original", "perturbed")
+FEW = 20
 ROOM = 2**0.5
 """How far a logarithmic axis goes beyond what is on it."""
 
@@ -88,15 +89,15 @@ def psychometric_charts(found: Json) -> list[Chart]:
 
 def psychometric(function: Json, number: int) -> Chart:
     """What readers told right at each epsilon, the fitted function, its threshold, and, where
-    it is known, how often the network was fooled at the same epsilon and what fools it."""
+    it is known, the network's own success curve and the epsilon that fools it."""
     levels = [each for each in function["levels"] if each["n"] and each["epsilon"] > 0]
-    network = [(x["epsilon"], x["network_fooled"]) for x in levels if "network_fooled" in x]
+    network = success_curve(function)
     marks = {
         "readers": function["threshold"]["estimate"],
         "network": function["network"]["median_epsilon"]["estimate"],
     }
     known = {name: value for name, value in marks.items() if value is not None}
-    shown = [each["epsilon"] for each in levels]
+    shown = [*(each["epsilon"] for each in levels), *(epsilon for epsilon, _ in network)]
     axis = Axis(
         f"Epsilon in grey levels, norm {function['norm']}",
         min([*shown, *known.values()], default=1) / ROOM,
@@ -126,7 +127,7 @@ def psychometric(function: Json, number: int) -> Chart:
         f"What readers see: {function['attack']}, norm {function['norm']}",
         described(function, known, has_network=bool(network)),
         plot(
-            [readers, *([Series("network fooled", network, is_second=True)] if network else [])],
+            [readers, *([fooled(network)] if network else [])],
             axis,
             share_axis("Told right" if is_choice else "Called different"),
             lines,
@@ -139,6 +140,24 @@ def psychometric(function: Json, number: int) -> Chart:
         ]
         + [("network fooled", x, None, None, y) for x, y in network],
     )
+
+
+def success_curve(function: Json) -> list[tuple[float, float]]:
+    """The share of patches on which the network was fooled within each epsilon: where it rises,
+    and where readers were asked."""
+    points = [*function["network"]["curve"], *function["levels"]]
+    return sorted(
+        {
+            each["epsilon"]: each["network_fooled"]
+            for each in points
+            if "network_fooled" in each and each["epsilon"] > 0
+        }.items()
+    )
+
+
+def fooled(network: Sequence[tuple[float, float]]) -> Series:
+    """With squares while they can be told apart."""
+    return Series("network fooled", network, is_second=True, has_dots=len(network) <= FEW)
 
 
 def described(function: Json, known: dict[str, float], *, has_network: bool) -> str:
@@ -158,7 +177,7 @@ def described(function: Json, known: dict[str, float], *, has_network: bool) -> 
             f"Dashed: the network's median smallest epsilon, {decimals(known['network'], 2)}."
         )
     if has_network:
-        said.append("Squares: how often the network was fooled.")
+        said.append("The other line, dashed: how often the network was fooled within an epsilon.")
     return " ".join(said)
 
 
