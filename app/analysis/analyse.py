@@ -19,7 +19,7 @@ from app.analysis.sections.time import time
 from app.analysis.sections.told import Json
 from app.analysis.sections.tp_difference import tp_difference
 
-FORMAT, FORMAT_VERSION = "plainsight-analysis", "1.0"
+FORMAT, FORMAT_VERSION = "plainsight-analysis", "1.1"
 PLANNED = ("margin_flips", "margin_tp", "alpha")
 
 SECTIONS: dict[str, Callable[[Rows, Options], object]] = {

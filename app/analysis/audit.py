@@ -16,8 +16,8 @@ from typing import Any
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
-from app.analysis.rows import moment
 from app.analysis.service import STREAMED, require_open_key
+from app.analysis.values import moment
 from app.errors import Invalid
 from app.storage.models import (
     Amendment,

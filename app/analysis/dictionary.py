@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from app.analysis.columns import MRMCAOV, NETWORK, TABLES, TIMES, WHOSE
+from app.analysis.column import TIMES, WHOSE
+from app.analysis.columns import MRMCAOV, NETWORK, TABLES
 
 HEADER = ("file", "column", "type", "unit", "levels", "required", "derivation", "missing_code")
 

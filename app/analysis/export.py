@@ -19,9 +19,11 @@ from app.analysis.audit import audit_lines
 from app.analysis.columns import TABLES
 from app.analysis.material import attack_rows, image_rows, smallest_rows
 from app.analysis.ratings import IMRMC_COLUMNS, imrmc_lines, imrmc_rows, mrmcaov_rows
+from app.analysis.reader_rows import reader_rows, undone_rows
 from app.analysis.record import study_json
-from app.analysis.rows import Values, detection_rows, presentation_rows, reader_rows, undone_rows
+from app.analysis.rows import detection_rows, presentation_rows
 from app.analysis.service import require_open_key
+from app.analysis.values import Values
 from app.analysis.wording import harmless
 from app.storage.models import Study
 

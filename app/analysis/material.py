@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from sqlalchemy.orm import Session
 
-from app.analysis.rows import SCHEMA_VERSION, Values
+from app.analysis.values import SCHEMA_VERSION, Values
 from app.storage.models import Case, Condition, Stimulus, Study
 from app.vocabulary import Part
 

@@ -12,8 +12,8 @@ from sqlalchemy import ColumnElement, Select, and_, func, select, true
 from sqlalchemy.orm import Session
 
 from app.analysis.material import case_numbers
-from app.analysis.rows import Values, label_of, score
 from app.analysis.service import STREAMED, answers_that_stand, require_open_key
+from app.analysis.values import Values, label_of, score
 from app.storage.models import Case, Condition, Presentation, Reader, Response, Stimulus, Study
 from app.studies.service import conditions_of
 from app.vocabulary import Answer, Part

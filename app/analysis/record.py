@@ -6,8 +6,8 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.analysis.rows import SCHEMA_VERSION, moment
 from app.analysis.service import require_open_key
+from app.analysis.values import SCHEMA_VERSION, moment
 from app.provenance import code
 from app.readers.service import seed_for
 from app.storage.models import Amendment, Event, Study

@@ -1,42 +1,16 @@
-"""The rows of every exported table, as the columns of app.analysis.columns name them."""
+"""The rows of presentations.csv and detections.csv, as app.analysis.columns names their columns."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Iterator
 
 from sqlalchemy.orm import Session
 
 from app.analysis.exported import Plan
-from app.analysis.service import (
-    PairShown,
-    chunks_of_pairs,
-    chunks_of_presentations,
-    notes_of,
-    reader_records,
-    undone_answers,
-)
-from app.reading.domain import Choice
+from app.analysis.service import PairShown, chunks_of_pairs, chunks_of_presentations, notes_of
+from app.analysis.values import Values, display, label_of, mapping, score, times, whose
 from app.reading.service import choices_for
-from app.storage.models import (
-    Case,
-    Condition,
-    Presentation,
-    Reader,
-    Response,
-    ScreenCheck,
-    Stimulus,
-    Study,
-)
-from app.studies.domain import receipt
+from app.storage.models import Case, Condition, Presentation, Reader, Response, Stimulus, Study
 from app.vocabulary import Answer, Part
-
-SCHEMA_VERSION = "1.2"
-CLOCK_MAY_BE_AHEAD = timedelta(minutes=1)
-Values = dict[str, object]
-
-
-def whose(study: Study, reader: Reader) -> Values:
-    return {"schema_version": SCHEMA_VERSION, "study_id": study.id, "reader_id": reader.label}
 
 
 def presentation_rows(session: Session, study: Study) -> Iterator[Values]:
@@ -114,58 +88,6 @@ def answer_values(response: Response, reader: Reader, case: Case) -> Values:
     }
 
 
-def label_of(answer: Answer) -> int | None:
-    """1 to 4 tumour cells are below the criterion: not tumour."""
-    match answer:
-        case Answer.TUMOUR:
-            return 1
-        case Answer.NO_TUMOUR | Answer.FEW_CELLS:
-            return 0
-        case _:
-            return None
-
-
-def score(label: int | None, confidence: int | None) -> int | None:
-    """From 0, surely not tumour, to 100, surely tumour."""
-    if label is None or confidence is None:
-        return None
-    return 50 + 10 * confidence * (1 if label else -1)
-
-
-def times(response: Response, reader: Reader) -> Values:
-    given = plausible(response, reader)
-    on_screen = response.reading_time_ms + response.hidden_ms + response.idle_ms
-    return {
-        "shown_at": moment(given - timedelta(milliseconds=on_screen)),
-        "given_at": moment(response.given_at),
-        "answered_at": moment(response.answered_at),
-        "rt_ms": response.reading_time_ms,
-        "hidden_ms": response.hidden_ms,
-        "idle_ms": response.idle_ms,
-    }
-
-
-def plausible(response: Response, reader: Reader) -> datetime:
-    """When the answer was given: by the reader's clock, unless it is before the reader began or
-    after the server had the answer. Answers that waited for the network arrive later."""
-    began_at = reader.began_at or response.answered_at
-    earliest, latest = began_at - CLOCK_MAY_BE_AHEAD, response.answered_at + CLOCK_MAY_BE_AHEAD
-    return response.given_at if earliest <= response.given_at <= latest else response.answered_at
-
-
-def display(response: Response) -> Values:
-    on_screen = response.scale * response.zoom / response.device_pixel_ratio
-    return {
-        "zoom_max": round(on_screen, 4),
-        "zoom": response.zoom,
-        "display_w_px": response.display_width,
-        "display_h_px": response.display_height,
-        "device_pixel_ratio": response.device_pixel_ratio,
-        "viewport": size(response.viewport_width, response.viewport_height),
-        "pixel_exact": int(response.pixel_exact),
-    }
-
-
 def detection_rows(session: Session, study: Study) -> Iterator[Values]:
     for chunk in chunks_of_pairs(session, study):
         notes = notes_of(session, [shown.presentation for shown in chunk])
@@ -226,71 +148,3 @@ def pair_is_right(shown: PairShown, answer: Answer) -> int | None:
             return int(answer == altered_side(shown))
         case _:
             return None
-
-
-def reader_rows(session: Session, study: Study) -> Iterator[Values]:
-    for reader, check, changes, debrief in reader_records(session, study):
-        has_finished = reader.finished_at is not None
-        yield {
-            **whose(study, reader),
-            "language": reader.language,
-            "consent_version": reader.consent_version,
-            "consent_sha256": reader.consent_sha256,
-            "invited_at": moment(reader.invited_at),
-            "began_at": moment(reader.began_at),
-            "finished_at": moment(reader.finished_at),
-            "key_mapping": mapping(choices_for(reader, Part.READING)),
-            **(check_values(check) if check else {}),
-            "screen_changes": changes,
-            "saw_repeats": debrief.saw_repeats if debrief else None,
-            "odd": " ".join(debrief.odd.split()) if debrief else None,
-            "receipt": receipt(study.secret, reader.label) if has_finished else None,
-        }
-
-
-def check_values(check: ScreenCheck) -> Values:
-    return {
-        "checked_at": moment(check.at),
-        "device_pixel_ratio": check.device_pixel_ratio,
-        "browser_zoom": check.browser_zoom,
-        "screen": size(check.screen_width, check.screen_height),
-        "viewport": size(check.viewport_width, check.viewport_height),
-        "colour_depth": check.colour_depth,
-        "pointer": check.pointer,
-        "keys_tried": flag(check.keys_tried),
-        "storage_works": flag(check.storage_works),
-        "letters_shown": check.letters_shown,
-        "letters_read": check.letters_read,
-    }
-
-
-def undone_rows(session: Session, study: Study) -> Iterator[Values]:
-    for reader, presentation, response, undone in undone_answers(session, study):
-        yield {
-            **whose(study, reader),
-            "part": presentation.part,
-            "presentation_index": presentation.position,
-            "presentation_id": presentation.token,
-            "attempt": response.attempt,
-            "response": response.answer.value,
-            "confidence": response.confidence,
-            **times(response, reader),
-            "undone_at": moment(undone.undone_at),
-        }
-
-
-def mapping(choices: Sequence[Choice]) -> str:
-    """Of the two main keys, such as "f=non_tumour j=tumour"."""
-    return " ".join(f"{choice.key}={choice.answer}" for choice in choices[:2])
-
-
-def size(width: int, height: int) -> str:
-    return f"{width}x{height}"
-
-
-def flag(value: bool | None) -> int | None:
-    return None if value is None else int(value)
-
-
-def moment(at: datetime | None) -> str | None:
-    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z") if at else None

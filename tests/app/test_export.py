@@ -4,6 +4,7 @@ import csv
 import hashlib
 import io
 import json
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -175,8 +176,20 @@ def check_snippet(files: dict[str, bytes], folder: Path) -> None:
     arms = [wrong["attack_id"]] if wrong["attack_id"] else ["linf-2", "linf-4"]
     flips = run.stdout.split("\n\n")[1].splitlines()[1:]
     assert flips == [f"R01 {arm} {int(arm in arms)} 8" for arm in ("linf-2", "linf-4")]
+    in_r = shutil.which("Rscript")
+    if in_r:  # nobody needs R to work on this
+        other = subprocess.run(
+            [in_r, "analyse.R"], capture_output=True, text=True, check=True, cwd=folder
+        )
+        assert numbers_of(other.stdout) == numbers_of(run.stdout)
     assert analyse.__file__ is not None
     assert files["analyse.py"] == Path(analyse.__file__).read_bytes()
+
+
+def numbers_of(printed: str) -> set[tuple[str, ...]]:
+    """The lines of tables without their heads."""
+    words = (tuple(line.split()) for line in printed.splitlines())
+    return {line for line in words if line and line[0].startswith("R0")}
 
 
 def test_what_the_plan_excludes_is_marked_and_in_no_file_of_ratings(

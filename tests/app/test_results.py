@@ -16,7 +16,8 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import select
 
-from app.analysis.columns import TABLES, Column
+from app.analysis.column import Column
+from app.analysis.columns import TABLES
 from app.analysis.export import csv_text
 from app.analysis.record import TOLD_ABOVE
 from app.reading.order import sittings
