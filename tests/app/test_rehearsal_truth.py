@@ -131,7 +131,7 @@ def random_design(number: int) -> Design:
     conditions = sorted(chance.sample(CONDITIONS, chance.choice([1, 1, 2, 2, 3, 4])))
     pool = len(pool_of(batch, conditions))
     sets = chance.choice([1, 2, 2, 3])
-    most = max(2, 24 // (sets * (1 + len(conditions))))
+    most = max(2, 18 // (sets * (1 + len(conditions))))
     cases = chance.randint(2, min(pool, most))
     task = chance.choice([None, None, PairTask.CHOICE, PairTask.COMPARE])
     options = {
