@@ -189,7 +189,7 @@ def test_the_report_fills_in_sixteen_points_and_says_what_is_not_known(
     for number in range(1, 17):
         assert f" {number}. " in page
     assert "Not known to Plainsight: Role, board certification" in page
-    assert "6 cases read: 3 with tumour, 3 without" in page
+    assert "6 cases delivered, 6 read: 3 with tumour, 3 without" in page
     assert "Margins: 5 percentage points of excess flips" in page
 
     pdf = desk.get(f"/studies/{study}/report.pdf")
