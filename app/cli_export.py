@@ -4,9 +4,9 @@ from pathlib import Path
 
 import click
 
-from app.cli_common import database_option, json_option, opened, settings_for, tell
+from app.cli_common import OPERATOR, database_option, json_option, opened, settings_for, tell
 from app.errors import Invalid
-from app.studies.service import find_study_named
+from app.studies.service import find_study_named, record
 from app.web.identity import now
 
 
@@ -29,12 +29,18 @@ def export_command(study_name: str, out: Path, as_json: bool, database: str | No
     """
     from app.analysis.archive import write_out
     from app.analysis.export import export_files
+    from app.analysis.routes import EXPORTED
+    from app.analysis.service import require_open_key
 
     moment = now()
-    with opened(settings_for(database)) as store, store.snapshot() as session:
-        study = find_study_named(session, study_name, or_rehearsal=True)
-        files = export_files(session, study, moment)
-        names = write_out(files, out, moment)
+    with opened(settings_for(database)) as store:
+        with store.writing() as session:
+            study = find_study_named(session, study_name, or_rehearsal=True)
+            require_open_key(study)
+            record(session, study, OPERATOR, EXPORTED, moment, out.name)
+        with store.snapshot() as session:
+            study = find_study_named(session, study_name, or_rehearsal=True)
+            names = write_out(export_files(session, study, moment), out, moment)
     tell(as_json, {"out": str(out), "files": names}, f"Wrote {', '.join(names)} to {out}.")
 
 
