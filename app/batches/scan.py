@@ -21,7 +21,12 @@ SAME, CLOSED, AMBER = "same", "closed", "amber"
 
 TELLING_AUC = 0.75
 GRID_CHANGE = 0.18  # of the steps on a grid; noise of 16 grey levels changes them by less
+ON_STEPS = 4.0  # more of Traits.quantised than a perturbation can bring: it only hides steps
 COLOUR_SHIFT = 1.0  # grey levels
+
+SAME_HISTORY = (
+    "perturb the very pixels that are shown as originals, and save no image as JPEG in between."
+)
 
 Values = NDArray[np.float64]
 
@@ -121,22 +126,29 @@ def shape(arm: Arm) -> dict[str, Any]:
 
 
 def jpeg_grid(arm: Arm) -> dict[str, Any]:
-    """Within a pair the tissue is the same, so that what is left of the steps is the grid."""
+    """Within a pair the tissue is the same, so that what is left of the steps is the grid.
+
+    A weak compression leaves no grid, but its steps. The other way round is no finding: a
+    perturbation hides the steps of an original by itself.
+    """
     pairs = zip(arm.originals, arm.perturbed, strict=True)
     changes = [perturbed.grid - original.grid for original, perturbed in pairs]
     gained = np.array([float(change.max(axis=1).min()) for change in changes])
     lost = np.array([float((-change).max(axis=1).min()) for change in changes])
     gain, loss = float(np.median(gained)), float(np.median(lost))
-    state, which = SAME, ""
+    first, second = (float(np.median(side)) for side in numbers(arm, "quantised"))
+    state, said = AMBER, f"Give both arms the same history: {SAME_HISTORY}"
     if max(gain, loss) >= GRID_CHANGE:
-        state, which = AMBER, "here" if gain > loss else "in the originals"
-    said = (
-        f"The grid of 8 x 8 pixels that JPEG leaves is plainer {which}: a reader may see it. Give "
-        "both arms the same history: perturb the very pixels that are shown as originals, and "
-        "save no image as JPEG in between."
-        if which
-        else "The grid of 8 x 8 pixels that JPEG leaves is as plain in one arm as in the other."
-    )
+        which = "here" if gain > loss else "in the originals"
+        said = (
+            f"The grid of 8 x 8 pixels that JPEG leaves is plainer {which}: a reader may see it. "
+            f"{said}"
+        )
+    elif second - first >= ON_STEPS:
+        said = f"These images were saved as JPEG once more than the originals. {said}"
+    else:
+        state = SAME
+        said = "The grid of 8 x 8 pixels that JPEG leaves is as plain in one arm as in the other."
     return finding(
         "jpeg_grid",
         "Traces of JPEG",
@@ -144,6 +156,7 @@ def jpeg_grid(arm: Arm) -> dict[str, Any]:
         said,
         gain=round(gain, 4),
         loss=round(loss, 4),
+        quantised=[round(first, 2), round(second, 2)],
         p=sign_test(lost, gained),
     )
 

@@ -71,9 +71,9 @@ def noise(grey_levels: int) -> Change:
     return change
 
 
-def through_jpeg(pixels: Pixels) -> Pixels:
+def through_jpeg(pixels: Pixels, quality: int = 60, subsampling: int = 2) -> Pixels:
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "JPEG", quality=60)
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=quality, subsampling=subsampling)
     return np.array(Image.open(buffer))
 
 
@@ -100,6 +100,31 @@ def test_traces_of_jpeg_in_one_arm_are_amber() -> None:
     assert findings["jpeg_grid"]["state"] == "amber"
     assert "is plainer here" in findings["jpeg_grid"]["words"]
     assert "save no image as JPEG in between" in findings["jpeg_grid"]["words"]
+
+
+@pytest.mark.parametrize("quality", [75, 90, 95, 98])
+@pytest.mark.parametrize("subsampling", [0, 2])
+def test_a_perturbed_image_that_was_a_jpeg_of_any_quality_is_amber(
+    quality: int, subsampling: int
+) -> None:
+    spread = noise(2)
+
+    def change(pixels: Pixels) -> Pixels:
+        return through_jpeg(spread(pixels), quality=quality, subsampling=subsampling)
+
+    verdict, findings = scanned(change)
+    assert verdict == "amber"
+    assert findings["jpeg_grid"]["state"] == "amber"
+    assert "save no image as JPEG in between" in findings["jpeg_grid"]["words"]
+
+
+def test_a_perturbation_that_hides_the_steps_of_jpeg_is_green() -> None:
+    def first(pixels: Pixels) -> Pixels:
+        return through_jpeg(pixels, quality=95)
+
+    for grey_levels in (1, 2, 8):
+        _, findings = scanned(noise(grey_levels), first=first)
+        assert findings["jpeg_grid"]["state"] == "same"
 
 
 def test_traces_of_jpeg_in_the_originals_alone_are_amber() -> None:
