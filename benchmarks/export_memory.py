@@ -5,6 +5,7 @@ reported, and exports it as a zip in a process of its own, whose VmHWM is read f
 number of presentations is what is tested: memory must not grow with it.
 
     python benchmarks/export_memory.py --json --presentations 1000000
+    python benchmarks/export_memory.py --json --postgres postgresql+pg8000://me@localhost/empty
 """
 
 import json
@@ -23,10 +24,9 @@ from pathlib import Path
 from typing import Any
 
 import click
-from sqlalchemy import insert
+from sqlalchemy import URL, String, cast, insert, literal, make_url, select, text
 from sqlalchemy.orm import Session
 
-from app.settings import Settings
 from app.storage.models import (
     Base,
     Batch,
@@ -52,6 +52,10 @@ A_READER = CASES * 2 * SETS
 TAKEN_BACK, REPORTED = 20, 100  # one in so many
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 AT_ONCE = 5000
+SIZES = {
+    "sqlite": "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()",
+    "postgresql": "SELECT pg_database_size(current_database())",
+}
 Row = dict[str, Any]
 
 
@@ -59,6 +63,7 @@ Row = dict[str, Any]
 class Measured:
     """`peak_mb` is VmHWM in 2^20 bytes; `rows` are those of presentations.csv."""
 
+    backend: str
     presentations: int
     rows: int
     peak_mb: float
@@ -70,9 +75,11 @@ class Measured:
 def fill(session: Session, readers: int) -> None:
     add_batch(session)
     add_study(session)
-    for reader in range(1, readers + 1):
+    add_reader(session, 1)
+    add_answers(session)
+    for reader in range(2, readers + 1):
         add_reader(session, reader)
-        add_answers(session, reader)
+        copy_answers(session, reader)
         session.commit()
 
 
@@ -186,44 +193,75 @@ def add_reader(session: Session, reader: int) -> None:
     session.flush()
 
 
-def add_answers(session: Session, reader: int) -> None:
-    first = (reader - 1) * A_READER
+def add_answers(session: Session) -> None:
+    """Of the first reader, whose presentations have their places as numbers."""
     places = range(1, A_READER + 1)
-    store(session, Presentation, (presentation(reader, first, place) for place in places))
+    store(session, Presentation, (presentation(place) for place in places))
     again = [place for place in places if place % TAKEN_BACK == 0]
-    store(session, Response, (response(first + place, place, 0) for place in places))
-    taken_back = [{"response_id": 2 * (first + place), "undone_at": at(place)} for place in again]
+    store(session, Response, (response(place, 0) for place in places))
+    taken_back = [{"response_id": 2 * place, "undone_at": at(place)} for place in again]
     store(session, Undone, iter(taken_back))
-    store(session, Response, (response(first + place, place, 1) for place in again))
+    store(session, Response, (response(place, 1) for place in again))
     reports = (
-        {"presentation_id": first + place, "kind": Problem.UNCLEAR, "reported_at": at(place)}
+        {"presentation_id": place, "kind": Problem.UNCLEAR, "reported_at": at(place)}
         for place in places
         if place % REPORTED == 0
     )
     store(session, ProblemReport, reports)
+    session.commit()
 
 
-def presentation(reader: int, first: int, place: int) -> Row:
+def copy_answers(session: Session, reader: int) -> None:
+    """Of the first reader, inside the database."""
+    shift = (reader - 1) * A_READER
+    number = Presentation.id + shift
+    token = literal("0" * 24) + cast(number, String)
+    changes: dict[type[Base], tuple[Any, Row]] = {
+        Presentation: (
+            Presentation.id <= A_READER,
+            {"id": number, "reader_id": literal(reader), "token": token},
+        ),
+        Response: (
+            Response.presentation_id <= A_READER,
+            {"id": Response.id + 2 * shift, "presentation_id": Response.presentation_id + shift},
+        ),
+        Undone: (
+            Undone.response_id < 2 * (A_READER + 1),
+            {"response_id": Undone.response_id + 2 * shift},
+        ),
+        ProblemReport: (
+            ProblemReport.presentation_id <= A_READER,
+            {"presentation_id": ProblemReport.presentation_id + shift},
+        ),
+    }
+    for table, (chosen, changed) in changes.items():
+        names = [each.name for each in table.__table__.columns]
+        names = [name for name in names if name != "id" or name in changed]
+        values = [changed.get(name, getattr(table, name)) for name in names]
+        session.execute(insert(table).from_select(names, select(*values).where(chosen)))
+
+
+def presentation(place: int) -> Row:
     return {
-        "id": first + place,
-        "reader_id": reader,
+        "id": place,
+        "reader_id": 1,
         "part": Part.READING,
         "sitting": 1,
         "position": place,
         "stimulus_id": 1 + (place * 7) % (2 * CASES),
         "set_number": 1 + (place - 1) // (2 * CASES),
         "orientation": 0,
-        "token": f"{first + place:032x}",
+        "token": f"{place:032}",
     }
 
 
-def response(number: int, place: int, attempt: int) -> Row:
+def response(place: int, attempt: int) -> Row:
     return {
-        "id": 2 * number + attempt,
-        "presentation_id": number,
+        "id": 2 * place + attempt,
+        "presentation_id": place,
         "attempt": attempt,
-        "answer": Answer.TUMOUR if (number + attempt) % 3 else Answer.NO_TUMOUR,
-        "confidence": 1 + number % 5,
+        "answer": Answer.TUMOUR if (place + attempt) % 3 else Answer.NO_TUMOUR,
+        "confidence": 1 + place % 5,
         "given_at": at(place),
         "answered_at": at(place),
         "reading_time_ms": 1500,
@@ -260,18 +298,23 @@ def export(database: str, out: Path) -> float:
     return int(peak) / 1024
 
 
-def measure(folder: Path, presentations: int) -> Measured:
+def address_of(url: URL) -> str:
+    return url.render_as_string(hide_password=False)
+
+
+def measure(folder: Path, presentations: int, postgres: str | None) -> Measured:
     readers = max(1, presentations // A_READER)
-    path, out = folder / "plainsight.db", folder / "results.zip"
-    settings = Settings(home=folder)
-    database = Database(settings.database)
+    out = folder / "results.zip"
+    url = make_url(postgres or f"sqlite:///{folder / 'plainsight.db'}")
+    database = Database(url)
     database.upgrade()
     with Session(database.engine) as session:
         fill(session, readers)
+        size = session.scalar(text(SIZES[url.get_backend_name()])) or 0
     database.close()
     began = time.monotonic()
     child = subprocess.run(
-        [sys.executable, __file__, "--database", f"sqlite:///{path}", "--out", str(out)],
+        [sys.executable, __file__, "--database", address_of(url), "--out", str(out)],
         check=True,
         capture_output=True,
         text=True,
@@ -281,27 +324,35 @@ def measure(folder: Path, presentations: int) -> Measured:
     with zipfile.ZipFile(out) as archive, archive.open("presentations.csv") as file:
         rows = sum(1 for _ in file) - 1
     return Measured(
+        url.get_backend_name(),
         readers * A_READER,
         rows,
         round(float(child.stdout.splitlines()[-1]), 1),
         round(seconds, 1),
-        round(path.stat().st_size / 2**20, 1),
+        round(size / 2**20, 1),
         round(out.stat().st_size / 2**20, 1),
     )
 
 
 @click.command()
 @click.option("--presentations", default=200_000, show_default=True, type=click.IntRange(A_READER))
+@click.option("--postgres", metavar="URL", help="An empty database, instead of SQLite.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--database", hidden=True)
 @click.option("--out", hidden=True, type=click.Path(path_type=Path))
-def main(presentations: int, as_json: bool, database: str | None, out: Path | None) -> None:
+def main(
+    presentations: int,
+    postgres: str | None,
+    as_json: bool,
+    database: str | None,
+    out: Path | None,
+) -> None:
     """Export a study of many presentations and tell the memory that it took."""
     if database and out:
         click.echo(export(database, out))
         return
     with tempfile.TemporaryDirectory() as folder:
-        measured = measure(Path(folder), presentations)
+        measured = measure(Path(folder), presentations, postgres)
     facts = asdict(measured)
     click.echo(json.dumps(facts) if as_json else "  ".join(f"{k} {v}" for k, v in facts.items()))
 

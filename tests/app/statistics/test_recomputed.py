@@ -14,6 +14,9 @@ from statsmodels.genmod import cov_struct, families
 from statsmodels.genmod.generalized_estimating_equations import GEE
 from statsmodels.stats import contingency_tables, inter_rater
 
+from app.analysis.exported import NetworkEpsilon, Pair
+from app.analysis.sections.psychometric import psychometric
+from app.analysis.sections.rows import Options, rows_of
 from app.analysis.statistics import (
     CaseCounts,
     PairedTable,
@@ -22,7 +25,7 @@ from app.analysis.statistics import (
 )
 from app.analysis.statistics.agreement import cohen_kappa, fleiss_kappa
 from app.analysis.statistics.clustered import clustered_tost
-from app.analysis.statistics.detection import said_different, same_different, z
+from app.analysis.statistics.detection import said_different, same_different, share_of, z
 from app.analysis.statistics.flips import (
     Unit,
     exact_test,
@@ -42,6 +45,7 @@ from app.analysis.statistics.unconditional import (
     noninferiority_p,
     unconditional_p,
 )
+from tests.app.statistics.test_analyse import made
 
 Array = NDArray[np.float64]
 
@@ -416,3 +420,24 @@ def test_the_limits_of_a_threshold_are_those_of_a_profile_by_search(right: tuple
     for limit in (low, high):
         lost = fallen(math.log(limit)) - best
         assert lost == pytest.approx(stats.chi2.ppf(0.95, 1) / 2, abs=0.005)
+
+
+def test_the_perceptibility_margins_limits_hold_about_as_often_as_they_say() -> None:
+    """Threshold 3, network's median 0.5: readers need 6 times what the network does."""
+    rng = np.random.default_rng(5)
+    covered = []
+    for _ in range(25):
+        pairs = [
+            Pair(f"R{reader}", case, f"t{case}", "choice", None, f"linf-{epsilon}", False, "", seen)
+            for reader in range(3)
+            for case in range(30)
+            for epsilon in (1, 2, 4, 8)
+            for seen in [bool(rng.random() < share_of((epsilon / 3) ** 1.5))]
+        ]
+        values = np.exp(rng.normal(math.log(0.5), 0.4, 30)).tolist()
+        options = Options(network=(NetworkEpsilon("minimal.csv", values, "linf"),))
+        [found] = psychometric(rows_of(made([], pairs)), options)
+        margin = found["perceptibility_margin"]
+        covered.append(margin["low"] <= 6 <= margin["high"])
+
+    assert np.mean(covered) >= 0.88
