@@ -30,17 +30,15 @@ def export_command(study_name: str, out: Path, as_json: bool, database: str | No
     from app.analysis.archive import write_out
     from app.analysis.export import export_files
     from app.analysis.routes import EXPORTED
-    from app.analysis.service import require_open_key
 
     moment = now()
     with opened(settings_for(database)) as store:
-        with store.writing() as session:
-            study = find_study_named(session, study_name, or_rehearsal=True)
-            require_open_key(study)
-            record(session, study, OPERATOR, EXPORTED, moment, out.name)
         with store.snapshot() as session:
             study = find_study_named(session, study_name, or_rehearsal=True)
             names = write_out(export_files(session, study, moment), out, moment)
+        with store.writing() as session:
+            study = find_study_named(session, study_name, or_rehearsal=True)
+            record(session, study, OPERATOR, EXPORTED, moment, out.name)
     tell(as_json, {"out": str(out), "files": names}, f"Wrote {', '.join(names)} to {out}.")
 
 

@@ -230,8 +230,10 @@ def test_the_command_writes_the_same_files_into_a_folder_and_into_a_zip(
     with zipfile.ZipFile(archive) as opened:
         assert sorted(opened.namelist()) == sorted(path.name for path in folder.iterdir())
         for path in folder.iterdir():
-            if path.name not in {"study.json", "SHA256SUMS"}:  # these tell the time
+            # These tell the time, and that the folder was written before.
+            if path.name not in {"study.json", "SHA256SUMS", "audit.jsonl"}:
                 assert opened.read(path.name) == path.read_bytes(), path.name
+        assert opened.read("audit.jsonl").count(b'"what":"exported","detail":"results"') == 1
     assert CliRunner().invoke(cli, ["audit", "check", str(folder / "audit.jsonl")]).exit_code == 0
 
 
