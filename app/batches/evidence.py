@@ -212,20 +212,32 @@ def read_table(name: str, kind: type[Row], content: bytes, problems: Problems) -
             problems.add(f"{name} has a character that cannot be stored (NUL); write it again.")
             return
         lines = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-        absent = sorted(set(kind.model_fields) - set(lines.fieldnames or ()))
-        if absent:
-            problems.add(f"{name}, line 1: there is no column {', '.join(absent)}; add it.")
+        wrong = list(wrong_columns(kind, lines.fieldnames or ()))
+        problems.extend(f"{name}, line 1: {what}." for what in wrong)
+        if wrong:
             return
         for count, cells in enumerate(lines, start=1):
             if count > ROWS_AT_MOST:
                 problems.add(f"{name} has more than {ROWS_AT_MOST} lines; leave some out.")
                 return
+            place = f"{name}, line {lines.line_num}"
+            if cells.pop(None, None) is not None:
+                problems.add(f"{place} has more cells than there are columns; remove them.")
             try:
                 yield kind.model_validate(cells)
             except ValidationError as error:
-                problems.extend(wrong_cells(f"{name}, line {lines.line_num}", error))
+                problems.extend(wrong_cells(place, error))
     except (UnicodeDecodeError, csv.Error) as error:
         problems.add(f"{name} is not a CSV table in UTF-8 ({error}); write it again.")
+
+
+def wrong_columns(kind: type[Cells], names: Sequence[str]) -> Iterator[str]:
+    absent = sorted(set(kind.model_fields) - set(names))
+    unknown = sorted(set(names) - set(kind.model_fields))
+    if absent:
+        yield f"there is no column {', '.join(absent)}; add it"
+    if unknown:
+        yield f"a column is not of this format, {', '.join(unknown)}; remove it"
 
 
 def wrong_cells(place: str, error: ValidationError) -> Iterator[str]:

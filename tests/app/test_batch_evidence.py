@@ -132,6 +132,7 @@ def test_every_fault_of_the_evidence_is_told_at_once(batch: Path) -> None:
         "evidence/minimal.csv, line 2, epsilon_8bit: '0' should be greater than 0.",
         "evidence/natural.csv, line 2, successes: 'many' should be a whole number.",
         "evidence/calibration.csv, line 1: there is no column mean_p; add it.",
+        "evidence/calibration.csv, line 1: a column is not of this format, mean; remove it.",
     ]
 
 
@@ -195,7 +196,7 @@ def test_a_list_that_is_not_right_is_told(batch: Path, change: Change, told: str
             "norm linf, epsilon 4, 8 bits has 3 of 5, but evidence/minimal.csv gives 4 of 5",
         ),
         ("natural.csv", lambda text: text.replace("blur,", "blur\0,"), "cannot be stored"),
-        ("natural.csv", lambda text: text.replace("0.97", "0.97,7"), "natural.csv, line 2"),
+        ("natural.csv", lambda text: text.replace("0.97", "0.97,7"), "line 2 has more cells"),
         ("natural.csv", lambda text: text.replace("jpeg", '"jpeg'), "is not a CSV table"),
     ],
 )
