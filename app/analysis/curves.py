@@ -61,7 +61,11 @@ def roc_curves(found: Json) -> list[Chart]:
 
 def roc(line: Json, number: int) -> Chart:
     areas = line["areas"]
-    said = ", ".join(f"{arm} {decimals((areas[arm] or {}).get('estimate'), 3)}" for arm in ARMS)
+    said = (
+        ", ".join(f"{arm} {decimals(areas[arm]['estimate'], 3)}" for arm in ARMS)
+        if areas["original"]
+        else areas["reason"].rstrip(".")
+    )
     place = f"{line['reader']}, set {line['set']}, {line['condition']}"
     return Chart(
         f"roc-{number}-{slug(line['reader'])}-set-{line['set']}",

@@ -146,7 +146,7 @@ def told(found: Json, condition: Json) -> str:
         ]
         return "{} original and {} perturbed".format(*counts)
 
-    without = f", and for {said(0)} of cases without" if found["study"]["negatives"] else ""
+    without = f", and for {said(0)} images of cases without" if found["study"]["negatives"] else ""
     return (
         f"With {budget(condition)}, readers answered tumour for {said(1)} images of tumour "
         f"cases{without}, over all readers and sets."

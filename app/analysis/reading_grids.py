@@ -86,14 +86,19 @@ def times(time: Json) -> list[Grid]:
 
 
 def areas(roc: Json) -> list[Grid]:
+    arms = ("original", "perturbed", "difference")
     rows = [
         (
             f"{each['reader']}, set {each['set']}",
             each["condition"],
-            *(interval(each["areas"][name]) for name in ("original", "perturbed", "difference")),
+            *(
+                (interval(each["areas"][name]) for name in arms)
+                if each["areas"]["original"]
+                else (each["areas"]["reason"], "", "")
+            ),
         )
         for each in roc["lines"]
-        if each["areas"]["original"] and each["areas"]["original"]["estimate"] is not None
+        if each["curves"]["original"]
     ]
     header = ("Reader", "Condition", "Original", "Perturbed", "Difference")
     return [Grid("Areas under the curve, DeLong", header, rows)] if rows else []

@@ -26,6 +26,7 @@ from app.analysis.report import Report
 from app.analysis.report_style import (
     BODY,
     BODY_FONT,
+    BOLD_FONT,
     CAPTION,
     HEADING,
     LAST,
@@ -38,7 +39,8 @@ from app.analysis.report_style import (
 )
 from app.analysis.sentences import Verdict
 
-EDGE = 20 * mm
+MARGIN, PADDING = 20 * mm, 6
+EDGE = MARGIN + PADDING
 WIDTH = A4[0] - 2 * EDGE
 LEAST = 45 * mm
 """What must fit under the caption of a table, or it begins on the next page."""
@@ -69,8 +71,8 @@ def report_pdf(report: Report) -> bytes:
     document = Document(
         buffer,
         pagesize=A4,
-        leftMargin=EDGE,
-        rightMargin=EDGE,
+        leftMargin=MARGIN,
+        rightMargin=MARGIN,
         topMargin=24 * mm,
         bottomMargin=22 * mm,
         title=report.title,
@@ -88,12 +90,24 @@ def report_pdf(report: Report) -> bytes:
         for row, line in enumerate(foot):
             canvas.drawString(EDGE, (13.5 - 3.5 * row) * mm, line)
         if report.mark:
-            canvas.drawCentredString(A4[0] / 2, A4[1] - 18 * mm, report.mark)
+            watermark(canvas, report.mark)
 
     document.build(
         list(story(report)), onFirstPage=frame, onLaterPages=frame, canvasmaker=NumberedCanvas
     )
     return buffer.getvalue()
+
+
+def watermark(canvas: Any, mark: str) -> None:
+    """At the head and, large and pale, behind the text: no page of it is taken for a finding."""
+    canvas.drawCentredString(A4[0] / 2, A4[1] - 18 * mm, mark)
+    canvas.saveState()
+    canvas.translate(A4[0] / 2, A4[1] / 2)
+    canvas.rotate(52)
+    canvas.setFillColorRGB(0.95, 0.9, 0.82)
+    canvas.setFont(BOLD_FONT, min(32, 32 * 280 * mm / pdfmetrics.stringWidth(mark, BOLD_FONT, 32)))
+    canvas.drawCentredString(0, 0, mark)
+    canvas.restoreState()
 
 
 def shortened(text: str, width: float) -> str:
@@ -209,7 +223,7 @@ def table_of(
     yield words(caption, CAPTION)
     yield Table(
         cells,
-        columns(header, rows),
+        columns(header, [*rows, *([("", *last[1:])] if last else [])]),
         repeatRows=1,
         hAlign="LEFT",
         style=[*LINES, *(LAST if last else ())],
