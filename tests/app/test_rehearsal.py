@@ -176,7 +176,7 @@ def test_a_rehearsal_is_in_no_list_and_its_page_is_with_its_study(
     assert page == f"/studies/{study}/rehearsals/{number}"
     told = desk.get(page).text
     assert "answers of robots" in told
-    assert "calls 85 % of tumours tumour" in told.lower()
+    assert "says tumour to 85 % of tumours" in told.lower()
 
 
 def test_the_washout_is_left_out_and_the_page_says_so(office: Office, ready: Ready) -> None:
