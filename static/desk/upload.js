@@ -28,6 +28,7 @@ class Picker {
     this.#zip = element.querySelector("input:not([webkitdirectory])");
     this.#folder = element.querySelector("input[webkitdirectory]");
     this.#said = element.querySelector("output");
+    this.#said.value = "";
     this.#zip.required = false;
     for (const hidden of element.querySelectorAll("[hidden]")) {
       hidden.hidden = false;
