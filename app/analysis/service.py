@@ -21,6 +21,7 @@ from app.storage.models import (
     ScreenCheck,
     Stimulus,
     Study,
+    StudyStimulus,
     Undone,
 )
 from app.studies.domain import is_key_open
@@ -92,19 +93,39 @@ def chunks_of_presentations(session: Session, study: Study) -> Iterator[Sequence
     """Every presentation that counts, in each reader's order, with the answer that stands, as
     many at a time as are in memory at once. Practice and pairs are never among them."""
     require_open_key(study)
+    readers = {each.id: each for each in study.readers}
+    stimuli = {each.id: each for each in shown_in(session, study)}
     rows = session.execute(
-        select(Reader, Presentation, Stimulus, Case, Condition, Response)
-        .join(Presentation, Presentation.reader_id == Reader.id)
-        .join(Stimulus, Stimulus.id == Presentation.stimulus_id)
-        .join(Case, Case.id == Stimulus.case_id)
-        .outerjoin(Condition, Condition.id == Stimulus.condition_id)
+        select(Presentation, Response)
+        .join(Reader, Reader.id == Presentation.reader_id)
         .outerjoin(Response, answers_that_stand())
         .where(Reader.study_id == study.id, Presentation.part == Part.READING)
         .order_by(Reader.id, Presentation.position),
         execution_options=STREAMED,
     )
     for chunk in rows.partitions():
-        yield [Shown(*row) for row in chunk]
+        yield [
+            Shown(
+                readers[presentation.reader_id],
+                presentation,
+                stimulus,
+                stimulus.case,
+                stimulus.condition,
+                response,
+            )
+            for presentation, response in chunk
+            for stimulus in [stimuli.get(presentation.stimulus_id) or presentation.stimulus]
+        ]
+
+
+def shown_in(session: Session, study: Study) -> Sequence[Stimulus]:
+    """What the study shows, with cases and conditions: few, where presentations are many."""
+    return session.scalars(
+        select(Stimulus)
+        .join(StudyStimulus, StudyStimulus.stimulus_id == Stimulus.id)
+        .where(StudyStimulus.study_id == study.id, StudyStimulus.part == Part.READING)
+        .options(joinedload(Stimulus.case), joinedload(Stimulus.condition))
+    ).all()
 
 
 def answers_that_stand() -> ColumnElement[bool]:

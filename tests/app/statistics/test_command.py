@@ -129,7 +129,7 @@ def test_an_export_gives_every_number_and_the_table_that_was_answered(exported: 
     ]
     assert found["code"]["name"] == "plainsight"
     assert {file["file"] for file in found["inputs"]} == {
-        *("presentations.csv", "detections.csv", "readers.csv", "study.json")
+        *("presentations.csv", "detections.csv", "readers.csv", "network.csv", "study.json")
     }
     assert found["options"]["margin_flips"] == 0.2
     check_table(found)
