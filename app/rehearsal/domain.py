@@ -199,9 +199,6 @@ def in_words(robot: Robot) -> str:
         f"takes back {100 * robot.slip_rate:.0f} % of its answers": robot.slip_rate,
         f"leaves after {100 * robot.stops_after:.0f} % of the images": robot.stops_after < 1,
     }
-    rates = (
-        "" if robot.is_fooled else f"says tumour to {hits} of tumours and to {alarms} of the others"
-    )
-    return "; ".join(
-        text for text in [rates, *(said for said, is_so in also.items() if is_so)] if text
-    )
+    rates = f"says tumour to {hits} of tumours and to {alarms} of the others"
+    more = [said for said, is_so in also.items() if is_so]
+    return "; ".join(more if robot.is_fooled else [rates, *more])
