@@ -1,8 +1,11 @@
 """What is said in words beside the charts and tables of a study's results."""
 
+import re
+
 from app.analysis.grids import of_all_sets
 from app.analysis.sections.told import Json
 from app.analysis.wording import (
+    MINUS,
     decimals,
     interval,
     interval_percent,
@@ -31,7 +34,7 @@ def of_order(order: Json) -> list[str]:
 
 def of_readers_and_cases(found: Json) -> list[str]:
     told = (each.get("said", each.get("reason")) for each in of_all_sets(found))
-    return list(dict.fromkeys(each for each in told if each))
+    return list(dict.fromkeys(re.sub(r"(?<!\S)-(?=\d)", MINUS, each) for each in told if each))
 
 
 def of_pairs(detection: Json) -> list[str]:

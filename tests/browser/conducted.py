@@ -14,7 +14,7 @@ from app.batches.service import find_batch
 from app.designer.service import start_study
 from app.readers.domain import CheckRecord
 from app.readers.service import CONSENT_VERSION, Consent, find_reader, invite, note_check
-from app.reading.domain import Step
+from app.reading.domain import Place, Step
 from app.reading.service import begin, begin_pairs, place_of, tell, window
 from app.researchers.service import find_researcher
 from app.responses.domain import GivenAnswer, Reported
@@ -43,7 +43,10 @@ class Conducted:
 
 
 def write_rich_batch(
-    folder: Path, write_batch: Callable[..., Path], images: Sequence[Any], truths: Sequence[int]
+    folder: Path,
+    write_batch: Callable[..., Path],
+    truths: Sequence[int],
+    images: Sequence[Any] = (),
 ) -> Path:
     """Three epsilons of one norm, and one of another."""
     path = write_batch(
@@ -92,9 +95,11 @@ def conduct(
         study = made.id
         labels = [invite(session, made, EMAIL, now()).label for _ in range(3)]
     for number, label in enumerate(labels):
-        with database.writing() as session:
-            reader = find_reader(session, find_study(session, study), label)
-            Robot(session, reader, number).read()
+        robot, is_left = Robot(number), True
+        while is_left:
+            with database.writing() as session:
+                reader = find_reader(session, find_study(session, study), label)
+                is_left = robot.goes_on(session, reader)
     with database.writing() as session:
         found = find_study(session, study)
         lock_study(session, found, EMAIL, now())
@@ -104,45 +109,51 @@ def conduct(
 
 
 class Robot:
-    """Reads the way it was made to: reader 0 is careful, 1 leans to tumour, 2 stops early."""
+    """Reads the way it was made to: 0 is careful, 1 leans to tumour, 2 stops before the end."""
 
-    def __init__(self, session: Session, reader: Reader, kind: int) -> None:
-        self._session, self._reader, self._kind = session, reader, kind
-        self._chance = random.Random(kind)
+    def __init__(self, kind: int) -> None:
+        self._kind, self._chance = kind, random.Random(kind)
 
-    def read(self) -> None:
-        session, reader = self._session, self._reader
-        begin(session, reader, Consent(CONSENT_VERSION, "en", "0" * 64), now())
-        note_check(session, reader, CheckRecord(**CHECK), now())
-        shown = session.query(Presentation).filter_by(reader_id=reader.id, part=Part.READING)
-        self._answer_all(Part.READING, shown.count() - (40 if self._kind == 2 else 0))
-        if self._kind == 2:
-            return
-        said = "Some images were <grainy> & one looked familiar" if self._kind else ""
-        tell(session, reader, Impression.YES if self._kind else Impression.NO, said, now())
-        begin_pairs(session, reader, now())
-        self._answer_all(Part.PAIRS)
+    def goes_on(self, session: Session, reader: Reader) -> bool:
+        """One step; False when nothing is left to do."""
+        here = place_of(session, reader, now())
+        match here.step:
+            case Step.CONSENT:
+                begin(session, reader, Consent(CONSENT_VERSION, "en", "0" * 64), now())
+            case Step.CHECK:
+                note_check(session, reader, CheckRecord(**CHECK), now())
+            case Step.ROOM:
+                return self._answers(session, reader, here)
+            case Step.QUESTIONS:
+                said = "Some images were <grainy> & one looked familiar" if self._kind else ""
+                impression = Impression.YES if self._kind else Impression.NO
+                tell(session, reader, impression, said, now())
+            case Step.PAIRS:
+                begin_pairs(session, reader, now())
+            case _:
+                return False
+        return True
 
-    def _answer_all(self, part: Part, at_most: int = 10_000) -> None:
-        for count in range(at_most):
-            here = place_of(self._session, self._reader, now())
-            if here.step is not Step.ROOM or here.part is not part:
-                return
-            token = window(self._session, self._reader, here).tokens[0]
-            shown = self._session.query(Presentation).filter_by(token=token).one()
-            if count == 3 and part is Part.READING:
-                reported = Reported(token=token, kind=Problem.UNCLEAR)
-                report_problem(self._session, self._reader, reported, now())
-            answer = self._label(shown) if part is Part.READING else self._pair(shown)
-            is_sure = part is Part.READING and answer is not Answer.CANNOT_ASSESS
-            given = {
-                **READ,
-                "confidence": self._confidence(shown) if is_sure else None,
-                "reading_time_ms": self._time(shown),
-            }
-            record_response(
-                self._session, self._reader, GivenAnswer(token=token, answer=answer, **given), now()
-            )
+    def _answers(self, session: Session, reader: Reader, here: Place) -> bool:
+        due = window(session, reader, here)
+        if self._kind == 2 and due.total - due.done <= due.total // 6:
+            return False
+        shown = session.query(Presentation).filter_by(token=due.tokens[0]).one()
+        if due.done == 3:
+            reported = Reported(token=shown.token, kind=Problem.UNCLEAR)
+            report_problem(session, reader, reported, now())
+        is_image = here.part is Part.READING
+        answer = self._label(shown) if is_image else self._pair(shown, reader.study.pair_task)
+        given = {
+            **READ,
+            "confidence": self._confidence(shown)
+            if is_image and answer is not Answer.CANNOT_ASSESS
+            else None,
+            "reading_time_ms": self._time(shown),
+        }
+        told = GivenAnswer(token=shown.token, answer=answer, **given)
+        record_response(session, reader, told, now())
+        return True
 
     def _label(self, shown: Presentation) -> Answer:
         truth, condition = shown.stimulus.case.truth, name_of(shown.stimulus)
@@ -166,14 +177,14 @@ class Robot:
         slower = 1.15 if shown.stimulus.condition_id else 1
         return round(self._chance.lognormvariate(8.1, 0.5) * slower)
 
-    def _pair(self, shown: Presentation) -> Answer:
+    def _pair(self, shown: Presentation, task: PairTask | None) -> Answer:
         left, right = shown.stimulus, shown.beside
         assert right is not None
         altered = name_of(left) or name_of(right) if left is not right else None
         roll = self._chance.random()
         if roll > 0.97:
             return Answer.NOT_SURE
-        if self._reader.study.pair_task is PairTask.CHOICE:
+        if task is PairTask.CHOICE:
             side = Answer.LEFT if left.condition_id else Answer.RIGHT
             other = Answer.RIGHT if left.condition_id else Answer.LEFT
             return side if roll < SEEN[altered] or self._chance.random() < 0.5 else other
