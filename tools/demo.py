@@ -76,7 +76,7 @@ class Demo:
         self.take_home()
         network = self.train()
         attack = self.attack(network["path"])
-        batch = self.batch(attack["path"])
+        batch = self.batch(attack["path"], network["path"])
         study = self.study()
         self.serve(study, summary(network, attack, batch))
 
@@ -125,7 +125,7 @@ class Demo:
         if self.is_generated:
             self.step(
                 "tissue",
-                "1/5 Generating tissue",
+                "1/6 Generating tissue",
                 *("plainsight-ml", "phantom", self.data, "--json"),
                 out=self.data,
             )
@@ -134,7 +134,7 @@ class Demo:
         experiment = "phantom" if self.is_generated else "real"
         facts = self.step(
             "network",
-            "2/5 Training a ResNet-18",
+            "2/6 Training a ResNet-18",
             *("plainsight-ml", "train", ROOT / "experiments" / f"{experiment}.toml"),
             *("--data", self.data, "--out", self.home / "network", "--json"),
         )
@@ -149,7 +149,7 @@ class Demo:
             out = self.home / f"attack-{attempt}"
             facts = self.step(
                 out.name,
-                " ".join(["3/5 Attacking what it classifies correctly", *larger]),
+                " ".join(["3/6 Attacking what it classifies correctly", *larger]),
                 *("plainsight-ml", "attack", network, ROOT / f"experiments/{experiment}.toml"),
                 *("--data", self.data, "--out", out, "--json"),
                 *larger,
@@ -158,11 +158,20 @@ class Demo:
                 break
         return facts
 
-    def batch(self, attack: str) -> Facts:
+    def batch(self, attack: str, network: str) -> Facts:
+        """With the evidence of a few patches; none is made for a batch that is there already."""
+        run = self.home / "run"
+        if not (self.home / "batch.json").exists():
+            self.step(
+                "curves",
+                "4/6 Searching the smallest perturbations of a few patches",
+                *("plainsight-ml", "curves", network, ROOT / "experiments/evidence.toml"),
+                *("--data", self.data, "--out", run, "--json"),
+            )
         return self.step(
             "batch",
-            "4/5 Proving the attacks on 8-bit files",
-            *("plainsight-ml", "batch", attack, "--out", self.home / "batch"),
+            "5/6 Proving the attacks on 8-bit files",
+            *("plainsight-ml", "batch", attack, "--out", self.home / "batch", "--evidence", run),
             *("--count", str(self.pairs), "--name", "Demo", "--json"),
             out=self.home / "batch",
         )
@@ -171,7 +180,7 @@ class Demo:
         """Database, account, study and link: made in a folder aside, whole or not at all."""
         kept = self.home / "study.json"
         if not kept.exists():
-            say("5/5 Making the study")
+            say("6/6 Making the study")
             server = self.home / "server"
             shutil.rmtree(server, ignore_errors=True)
             environment = {**os.environ, "PLAINSIGHT_HOME": str(server)}

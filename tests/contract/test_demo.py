@@ -110,6 +110,7 @@ def test_the_demo_goes_from_nothing_to_a_study_and_is_there_at_once_the_next_tim
     batch = json.loads((tmp_path / "demo/batch/batch.json").read_text(encoding="utf-8"))
     assert len(batch["cases"]) == 12
     assert all(image["success"] for case in batch["cases"] for image in case["perturbed"])
+    assert {each["file"] for each in batch["evidence"]["files"]} >= {"evidence/minimal.csv"}
 
     third = demo(tmp_path / "demo", "--quick")
     again = third.read(60)
