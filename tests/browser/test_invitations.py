@@ -36,7 +36,11 @@ def test_links_are_copied_and_downloaded_from_the_page_that_shows_them(
     assert lines[1:] == [
         f"{label},{link},"
         for label, link in zip(
-            ("R02", "R03", "R04"), page.locator("td code").all_inner_texts(), strict=True
+            ("R02", "R03", "R04"), page.locator(".card code").all_inner_texts(), strict=True
         )
     ]
+    expect(page.get_by_role("img", name="QR code of the link of R03")).to_be_visible()
+    page.get_by_role("button", name="Copy the link of R03").click()
+    expect(page.locator("#copied_url_R03")).to_have_text("The link of R03 is copied.")
+    assert page.evaluate("navigator.clipboard.readText()") == page.locator("#url_R03").inner_text()
     looks_right(page, "invitations")
