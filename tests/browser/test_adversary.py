@@ -95,7 +95,7 @@ def test_only_sides_that_take_turns_are_a_pattern(task: PairTask) -> None:
     """Chance alone gives no alarm, however few pairs there are."""
     for cases, readers in ((1, 2), (2, 2), (4, 4), (6, 8)):
         design = Design(cases=cases, versions=2, sets=2, minimum_gap=2)
-        for study in range(20):
+        for study in range(3):
             sides = [design.reference_sides(task, f"{study}/{n}") for n in range(readers)]
             assert list(of_pairs([of_sides(mine, task) for mine in sides], design)) == []
     turns = [of_sides([place % 2 == 0 for place in range(6)], task)] * 8
