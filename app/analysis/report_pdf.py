@@ -1,9 +1,7 @@
 """The report as PDF: A4, with an outline, and on every page what it is of and what made it."""
 
 import io
-import re
 from collections.abc import Iterator, Sequence
-from html import escape
 from typing import Any
 
 from reportlab.lib.pagesizes import A4
@@ -13,7 +11,6 @@ from reportlab.platypus import (
     CondPageBreak,
     Flowable,
     KeepTogether,
-    Paragraph,
     SimpleDocTemplate,
     Spacer,
     Table,
@@ -24,24 +21,25 @@ from app.analysis.charts import Chart
 from app.analysis.pages import TableView
 from app.analysis.report import Report
 from app.analysis.report_style import (
-    BODY,
     BODY_FONT,
     BOLD_FONT,
     CAPTION,
+    EDGE,
     HEADING,
     LAST,
     LESSER,
     LINES,
+    MARGIN,
     SMALL,
     TITLE,
+    WIDTH,
     NumberedCanvas,
     Picture,
+    columns,
+    words,
 )
 from app.analysis.sentences import Verdict
 
-MARGIN, PADDING = 20 * mm, 6
-EDGE = MARGIN + PADDING
-WIDTH = A4[0] - 2 * EDGE
 LEAST = 45 * mm
 """What must fit under the caption of a table, or it begins on the next page."""
 LARGEST = 0.72
@@ -114,15 +112,6 @@ def shortened(text: str, width: float) -> str:
     while pdfmetrics.stringWidth(text, BODY_FONT, 7) > width:
         text = text.rstrip("\N{HORIZONTAL ELLIPSIS}")[:-1] + "\N{HORIZONTAL ELLIPSIS}"
     return text
-
-
-def words(text: str, style: Any = BODY) -> Paragraph:
-    return Paragraph(escape(held(text)).replace("\n", "<br/>"), style)
-
-
-def held(text: str) -> str:
-    """Numbers and their signs on one line."""
-    return text.replace(" %", "\N{NO-BREAK SPACE}%").replace("< ", "<\N{NO-BREAK SPACE}")
 
 
 def story(report: Report) -> Iterator[Flowable]:
@@ -229,24 +218,6 @@ def table_of(
         style=[*LINES, *(LAST if last else ())],
         spaceAfter=8,
     )
-
-
-def columns(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[float]:
-    """Each has room for its longest word; what is left of the page goes to those that need more."""
-
-    def width(text: str) -> float:
-        return float(pdfmetrics.stringWidth(text, BODY_FONT, SMALL.fontSize)) + 10
-
-    cells = [
-        [held(each) for each in (name, *(row[place] for row in rows))]
-        for place, name in enumerate(header)
-    ]
-    least = [max(map(width, re.split("[ \n]", " ".join(column)))) for column in cells]
-    wanted = [max(width(line) for cell in column for line in cell.split("\n")) for column in cells]
-    missing = [max(0.0, want - need) for want, need in zip(wanted, least, strict=True)]
-    share = min(1.0, (WIDTH - sum(least)) / (sum(missing) or 1))
-    found = [need + share * more for need, more in zip(least, missing, strict=True)]
-    return [each * min(1.0, WIDTH / sum(found)) for each in found]
 
 
 def figure(chart: Chart, width: float) -> list[Flowable]:

@@ -1,5 +1,8 @@
 """How the PDF of a report looks: its fonts and styles, its charts, its page numbers."""
 
+import re
+from collections.abc import Sequence
+from html import escape
 from itertools import pairwise
 from typing import Any
 
@@ -10,7 +13,7 @@ from reportlab.lib.units import mm
 from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.pdfgen.canvas import Canvas
-from reportlab.platypus import Flowable
+from reportlab.platypus import Flowable, Paragraph
 
 from app.analysis.drawing import COLOURS, FONT_PX, INK, SANS, Dot, Drawing, Line, Shape, Words, Zone
 
@@ -38,6 +41,38 @@ LAST = (
     ("SPAN", (0, -1), (2, -1)),
     ("LINEABOVE", (0, -1), (-1, -1), 0.8, colors.HexColor(COLOURS["axis"])),
 )
+
+
+MARGIN, PADDING = 20 * mm, 6
+EDGE = MARGIN + PADDING
+WIDTH = A4[0] - 2 * EDGE
+
+
+def words(text: str, style: Any = BODY) -> Paragraph:
+    return Paragraph(escape(held(text)).replace("\n", "<br/>"), style)
+
+
+def held(text: str) -> str:
+    """Numbers and their signs on one line."""
+    return text.replace(" %", "\N{NO-BREAK SPACE}%").replace("< ", "<\N{NO-BREAK SPACE}")
+
+
+def columns(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[float]:
+    """Each has room for its longest word; what is left of the page goes to those that need more."""
+
+    def width(text: str) -> float:
+        return float(pdfmetrics.stringWidth(text, BODY_FONT, SMALL.fontSize)) + 10
+
+    cells = [
+        [held(each) for each in (name, *(row[place] for row in rows))]
+        for place, name in enumerate(header)
+    ]
+    least = [max(map(width, re.split("[ \n]", " ".join(column)))) for column in cells]
+    wanted = [max(width(line) for cell in column for line in cell.split("\n")) for column in cells]
+    missing = [max(0.0, want - need) for want, need in zip(wanted, least, strict=True)]
+    share = min(1.0, (WIDTH - sum(least)) / (sum(missing) or 1))
+    found = [need + share * more for need, more in zip(least, missing, strict=True)]
+    return [each * min(1.0, WIDTH / sum(found)) for each in found]
 
 
 class Picture(Flowable):  # type: ignore[misc] # reportlab is untyped
@@ -100,6 +135,6 @@ class NumberedCanvas(Canvas):  # type: ignore[misc]
             self.__dict__.update(page)
             self.setFont(BODY_FONT, 7)
             self.setFillColor(colors.HexColor(INK))
-            self.drawRightString(A4[0] - 20 * mm, 10 * mm, f"{number} of {len(self._pages)}")
+            self.drawRightString(A4[0] - EDGE, 10 * mm, f"{number} of {len(self._pages)}")
             super().showPage()
         super().save()
