@@ -6,6 +6,7 @@ planned and said, and never from the database. Only which case and condition a t
 is looked up there: a robot cannot see.
 """
 
+import asyncio
 import itertools
 import json
 import random
@@ -13,10 +14,13 @@ import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
+from httpx2 import ASGITransport, AsyncClient
 
 from app.analysis.findings import findings_of
 from app.analysis.flipped import flips_of
@@ -24,15 +28,16 @@ from app.batches.service import find_batch, import_batch
 from app.designer.service import start_study
 from app.main import create_app
 from app.readers.service import find_reader, invite
-from app.rehearsal.domain import Decide, Decision, Robot, Seen
-from app.rehearsal.service import Place
-from app.rehearsal.worker import Course, Rehearser
+from app.rehearsal.domain import Decision, Seen
+from app.rehearsal.key import Key
+from app.rehearsal.reader import RobotReader
+from app.rehearsal.worker import may_undo
 from app.researchers.service import add_researcher, find_researcher
 from app.settings import Settings
 from app.storage.images import ImageStore
 from app.storage.session import Database
 from app.studies.service import NewStudy, create_study, find_study, lock_study, unblind_study
-from app.vocabulary import Answer, PairTask, Part, RobotKind, Undo
+from app.vocabulary import Answer, PairTask, Part, Undo
 from app.web.identity import now
 
 DESIGNS, AT_ONCE = 200, 20
@@ -44,7 +49,7 @@ WITHOUT = {("mixed", "c02", "linf-8"), ("mixed", "c05", "linf-4"), ("tumours", "
 NOT_FOOLED = {("mixed", "c03", "linf-6")}
 LABEL = {Answer.TUMOUR: 1, Answer.NO_TUMOUR: 0, Answer.FEW_CELLS: 0, Answer.CANNOT_ASSESS: None}
 LEAST_MS = 1000
-UNUSED = Robot(RobotKind.PERFECT, 1.0, 0.0)
+URL = "http://127.0.0.1:8000"
 Image = tuple[str, str | None, int]
 """Case, condition (None: the original), set."""
 
@@ -54,7 +59,7 @@ class Server:
     database: Database
     store: ImageStore
     batches: Mapping[str, int]
-    robots: Rehearser
+    app: FastAPI
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +82,7 @@ def server(
         batches[name] = import_batch(path, database, store, now())
     with database.writing() as session:
         add_researcher(session, EMAIL, "correct horse battery", now())
-    yield Server(database, store, batches, app.state.rehearser)
+    yield Server(database, store, batches, app)
     database.close()
 
 
@@ -236,16 +241,32 @@ def started(server: Server, number: int, design: Design) -> tuple[int, list[str]
         return study.id, json.loads(study.protocol)["design"]["cases"]
 
 
-def let_read(server: Server, study_id: int, robot: Injected) -> None:
+def let_read(server: Server, study_id: int, robot: Injected, fetched: set[str]) -> None:
     with server.database.writing() as session:
         study = find_study(session, study_id)
         link = invite(session, study, EMAIL, now())
         session.flush()
         reader = find_reader(session, study, link.label)
         assert reader.label == robot.label
-        place = Place(reader.id, reader.label, link.token, UNUSED)
-    decide: Decide = robot.decide
-    server.robots.let_read(place, study, decide, Course(0, 0, lambda _done, _total: None))
+        key = Key(server.database, reader.id)
+
+    async def visit() -> str | None:
+        async with AsyncClient(transport=ASGITransport(server.app), base_url=URL) as client:
+            rule = partial(may_undo, study)
+            at_desk = RobotReader(
+                client, robot.label, key.seen, robot.decide, rule, lambda: None, fetched=fetched
+            )
+            return await at_desk.read(f"/r/{link.token}")
+
+    receipt = asyncio.run(visit())
+    assert (receipt is None) is (robot.stops_at is not None)
+
+
+class Everything(set[str]):
+    """Whatever it is, it was fetched before."""
+
+    def __contains__(self, _token: object) -> bool:
+        return True
 
 
 def expected_table(design: Design, cases: Sequence[str], robots: Sequence[Injected]) -> Any:
@@ -375,7 +396,9 @@ def test_what_robots_were_told_to_say_is_what_the_analysis_counts(
             leaves = number % 7 == 3 and place == design.readers
             stops_at = shown // 2 if leaves else None
             robots.append(Injected(design, f"R{place:02}", f"truth/{number}", stops_at))
-            let_read(server, study_id, robots[-1])
+            # Images change no count; robots fetch those of every third design.
+            fetched = set[str]() if number % 3 == 0 else Everything()
+            let_read(server, study_id, robots[-1], fetched)
             assert len(robots[-1].said) == (stops_at if leaves else shown)
         with server.database.writing() as session:
             study = find_study(session, study_id)
