@@ -120,21 +120,27 @@ class Picture(Flowable):  # type: ignore[misc] # reportlab is untyped
 
 
 class NumberedCanvas(Canvas):  # type: ignore[misc]
-    """Writes "page of pages" on every page, when it is known how many there are."""
+    """Writes "page of pages" on every page. How many there are is a form that is drawn last:
+    pages that were kept back until then would all be the first one to the outline."""
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self._pages: list[dict[str, Any]] = []
+    PAGES, PLACE = "pages", (A4[0] - EDGE - 4 * mm, 10 * mm)
 
     def showPage(self) -> None:  # noqa: N802 (reportlab's)
-        self._pages.append(dict(self.__dict__))
-        self._startPage()
+        self._small()
+        self.drawRightString(*self.PLACE, f"{self.getPageNumber()} of")
+        self.saveState()
+        self.translate(*self.PLACE)
+        self.doForm(self.PAGES)
+        self.restoreState()
+        super().showPage()
 
     def save(self) -> None:
-        for number, page in enumerate(self._pages, start=1):
-            self.__dict__.update(page)
-            self.setFont(BODY_FONT, 7)
-            self.setFillColor(colors.HexColor(INK))
-            self.drawRightString(A4[0] - EDGE, 10 * mm, f"{number} of {len(self._pages)}")
-            super().showPage()
+        self.beginForm(self.PAGES)
+        self._small()
+        self.drawString(1 * mm, 0, str(self.getPageNumber() - 1))
+        self.endForm()
         super().save()
+
+    def _small(self) -> None:
+        self.setFont(BODY_FONT, 7)
+        self.setFillColor(colors.HexColor(INK))

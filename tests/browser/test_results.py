@@ -177,6 +177,9 @@ def test_the_pdf_has_title_language_outline_and_numbered_pages(
         assert re.search(part, content), part
     pages = len(re.findall(rb"/Type /Page\b", content))
     assert pages > 10
+    headings = re.findall(rb"/Dest \[ (\d+) 0 R", content)
+    assert len(headings) > 10
+    assert len(set(headings)) > 5, "headings are on pages of their own"
     assert b"/Subtype /Image" not in content, "charts are lines and words"
 
 
