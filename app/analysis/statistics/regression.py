@@ -1,16 +1,14 @@
-"""Regressions whose errors are robust to answers that share a case: estimating equations (GEE)."""
+"""Regressions whose errors are robust to answers that share a case: GEE, from statsmodels."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
-from scipy import special, stats
+from scipy import stats
 
-from app.analysis.statistics.common import CannotSay, Floats, Ints, normal_quantile
-
-MOST_STEPS, CLOSE, LARGEST_LOGIT = 100, 1e-10, 30.0
-RANK_TOLERANCE = 1e-10
+from app.analysis.statistics.common import CannotSay, Floats, normal_quantile
 
 
 class Effect(NamedTuple):
@@ -72,20 +70,12 @@ def gee(model: Model, family: Family, correlation: Correlation, confidence: floa
     design = np.column_stack([np.ones(len(outcome)), *columns.values()])
     if len(set(model.cases)) < 3:
         raise CannotSay("An error over cases needs three cases.")
-    if not of_full_rank(design):
+    if np.linalg.matrix_rank(design) < design.shape[1]:
         raise CannotSay("These answers do not tell the effects of the model apart.")
     if family == "binomial" and separated(outcome, design[:, 1:]):
         raise CannotSay("Some group of the model gave one answer only: its odds are infinite.")
-    clusters = np.unique(np.asarray(model.cases), return_inverse=True)[1]
-    estimates, covariance = Equations(outcome, design, clusters, family, correlation).solved()
-    errors = np.sqrt(np.maximum(np.diag(covariance), 0.0))
+    estimates, errors = fitted(outcome, design, model.cases, family, correlation)
     return Fitted(["intercept", *columns], estimates, errors, confidence)
-
-
-def of_full_rank(design: Floats) -> bool:
-    """By the small matrix of products, of columns of length 1."""
-    scaled = design / np.maximum(np.linalg.norm(design, axis=0), 1e-300)
-    return bool(np.linalg.eigvalsh(scaled.T @ scaled)[0] > RANK_TOLERANCE)
 
 
 def separated(outcome: Floats, design: Floats) -> bool:
@@ -95,77 +85,22 @@ def separated(outcome: Floats, design: Floats) -> bool:
     )
 
 
-@dataclass(frozen=True)
-class Equations:
-    """Generalised estimating equations; correlation within a case is none, or the same of all pairs
-    of its rows. `clusters` numbers the cases from 0."""
+def fitted(
+    outcome: Floats, design: Floats, cases: Sequence[str], family: Family, correlation: Correlation
+) -> tuple[Floats, Floats]:
+    from statsmodels.genmod import cov_struct, families
+    from statsmodels.genmod.generalized_estimating_equations import GEE
 
-    outcome: Floats
-    design: Floats
-    clusters: Ints
-    family: Family
-    correlation: Correlation
-
-    def solved(self) -> tuple[Floats, Floats]:
-        """The estimates, and their robust covariance."""
-        shared, estimates = 0.0, np.zeros(self.design.shape[1])
-        for _ in range(MOST_STEPS):
-            scores, information = self._scores(estimates, shared)
-            try:
-                step = np.linalg.solve(information, scores.sum(axis=0))
-            except np.linalg.LinAlgError as error:
-                raise CannotSay("The model could not be fitted: it has no one solution.") from error
-            estimates = estimates + step
-            self._require_finite(estimates)
-            before, shared = shared, self._shared(estimates)
-            if np.abs(step).max() < CLOSE and abs(shared - before) < CLOSE:
-                break
-        else:
-            raise CannotSay("The model could not be fitted: its estimates do not settle.")
-        scores, information = self._scores(estimates, shared)
-        bread = np.linalg.inv(information)
-        return estimates, bread @ (scores.T @ scores) @ bread
-
-    def _require_finite(self, estimates: Floats) -> None:
-        """Logits of 30 and more are infinite ones that were not reached yet."""
-        if self.family == "binomial" and np.abs(self.design @ estimates).max() > LARGEST_LOGIT:
-            raise CannotSay("Some group of the model gave one answer only: its odds are infinite.")
-
-    def _standardised(self, estimates: Floats) -> tuple[Floats, Floats]:
-        """The residuals over their deviations, and the derivatives of the means over them."""
-        linear = self.design @ estimates
-        if self.family == "gaussian":
-            return self.outcome - linear, self.design
-        mean = special.expit(linear)
-        deviation = np.sqrt(mean * (1 - mean))
-        return (self.outcome - mean) / deviation, self.design * deviation[:, None]
-
-    def _scores(self, estimates: Floats, shared: float) -> tuple[Floats, Floats]:
-        """[case, column], and the information: of the inverse of a correlation that is `shared`."""
-        residual, slopes = self._standardised(estimates)
-        count = np.bincount(self.clusters)
-        sums = np.column_stack([np.bincount(self.clusters, column) for column in slopes.T])
-        total = np.bincount(self.clusters, residual)
-        products = np.column_stack(
-            [np.bincount(self.clusters, column * residual) for column in slopes.T]
-        )
-        less = shared / (1 + (count - 1) * shared)
-        scores = (products - (less * total)[:, None] * sums) / (1 - shared)
-        information = (slopes.T @ slopes - (sums * less[:, None]).T @ sums) / (1 - shared)
-        return scores, information
-
-    def _shared(self, estimates: Floats) -> float:
-        """The mean product of two residuals of one case, over their mean square; the estimates hold
-        with any correlation, so it is kept where it has an inverse."""
-        if self.correlation == "independence":
-            return 0.0
-        residual, _ = self._standardised(estimates)
-        rows, columns = self.design.shape
-        count = np.bincount(self.clusters)
-        pairs = float((count * (count - 1)).sum()) / 2
-        squares = float(np.square(residual).sum())
-        if pairs <= columns or squares == 0:
-            return 0.0
-        of_cases = float(np.square(np.bincount(self.clusters, residual)).sum())
-        shared = (of_cases - squares) / 2 / (pairs - columns) / (squares / (rows - columns))
-        return float(np.clip(shared, -0.95 / (int(count.max()) - 1), 0.95))
+    link = families.Gaussian() if family == "gaussian" else families.Binomial()
+    structure = (
+        cov_struct.Independence() if correlation == "independence" else cov_struct.Exchangeable()
+    )
+    groups = np.unique(np.asarray(cases), return_inverse=True)[1]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        try:
+            found = GEE(outcome, design, groups=groups, family=link, cov_struct=structure).fit()
+            variances = np.maximum(np.diag(found.cov_robust), 0.0)
+        except (Warning, np.linalg.LinAlgError, ValueError) as error:
+            raise CannotSay(f"The model could not be fitted: {error}.") from error
+    return np.asarray(found.params), np.sqrt(variances)

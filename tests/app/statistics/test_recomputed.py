@@ -10,8 +10,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy import optimize, stats
-from statsmodels.genmod import cov_struct, families
-from statsmodels.genmod.generalized_estimating_equations import GEE
 from statsmodels.stats import contingency_tables, inter_rater
 
 from app.analysis.exported import NetworkEpsilon, Pair
@@ -38,7 +36,7 @@ from app.analysis.statistics.mixed import mixed, prepared
 from app.analysis.statistics.paired import mcnemar
 from app.analysis.statistics.proportions import exact_interval, jeffreys_interval, wilson_interval
 from app.analysis.statistics.psychometric import Level, fine_grid, fit, loss, prepare, threshold
-from app.analysis.statistics.regression import Correlation, Family, Model, gee
+from app.analysis.statistics.regression import Model
 from app.analysis.statistics.roc import placements
 from app.analysis.statistics.unconditional import (
     exact_difference,
@@ -267,36 +265,6 @@ def test_tests_and_interval_of_equivalence_by_case_say_the_same(margin: float) -
             found = clustered_tost(counts, margin)
             assert (found.p < 0.05) == (-margin < found.low and found.high < margin)
             assert found[3:] == clustered_difference(counts, 0.90)[1:]
-
-
-@pytest.mark.parametrize(
-    ("family", "correlation"),
-    [("gaussian", "independence"), ("binomial", "independence"), ("binomial", "exchangeable")],
-)
-def test_estimating_equations_are_statsmodels(family: Family, correlation: Correlation) -> None:
-    rng = np.random.default_rng(4)
-    for _ in range(5):
-        cases, own = rng.integers(0, 25, 300), rng.normal(0, 1, 25)
-        arm, reader = rng.integers(0, 2, 300).astype(float), rng.integers(0, 3, 300)
-        logits = own[cases] + 0.7 * arm
-        seen = rng.random(300) < 1 / (1 + np.exp(-logits))
-        outcome = seen.astype(float) if family == "binomial" else logits + rng.normal(size=300)
-        model = Model(outcome, [str(case) for case in cases])
-        model.add("perturbed", arm)
-        model.add_groups("reader", reader.tolist())
-        found = gee(model, family, correlation)
-        design = np.column_stack([np.ones(300), *model.columns.values()])
-        other = GEE(
-            outcome,
-            design,
-            groups=cases,
-            family=families.Gaussian() if family == "gaussian" else families.Binomial(),
-            cov_struct=cov_struct.Independence()
-            if correlation == "independence"
-            else cov_struct.Exchangeable(),
-        ).fit()
-        assert found.estimates == pytest.approx(other.params, abs=1e-5)
-        assert found.errors == pytest.approx(other.bse, abs=1e-5)
 
 
 # Cases and readers at random in a logistic model.
