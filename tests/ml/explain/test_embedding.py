@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from ml.attacks.margin import margin
+from ml.attacks.pgd import pgd
 from ml.attacks.targets import choose_targets
 from ml.errors import MlError
 from ml.explain.embedding import (
@@ -81,21 +82,37 @@ def test_the_track_goes_step_by_step_from_a_true_positive_to_where_it_fools(
     assert all(row.step is None for row in rows if row.group != "track")
 
 
-def test_what_is_followed_begins_at_the_original_and_ends_misclassified(explainable: Any) -> None:
+def test_what_is_followed_begins_at_the_original_and_ends_where_the_attack_does(
+    explainable: Any,
+) -> None:
     network, _ = load_network(explainable.network)
-    view = attack_view(network)
+    view, settings = attack_view(network), explainable.experiment.attack
     targets = choose_targets(explainable.network, explainable.data)
-    image = torch.from_numpy(targets.patches.image(0)).permute(2, 0, 1)
-    track = follow(view, image, 1, explainable.experiment.attack)
-    original = features_of(view, image.unsqueeze(0))
-    assert track[0] == pytest.approx(original[0], rel=1e-3, abs=1e-5)
-    assert 2 <= len(track) <= explainable.experiment.attack.steps + 1
-    with torch.no_grad():
-        logits = view.head(torch.from_numpy(track).float())
-        assert margin(view, image.unsqueeze(0), torch.tensor([1])) < 0
-    predicted = logits.argmax(dim=1).tolist()
-    assert predicted[0] == 1
-    assert predicted[-1] == 0
+    ends = []
+    for place in range(len(targets.patches.entries)):
+        image = torch.from_numpy(targets.patches.image(place)).permute(2, 0, 1)
+        track = follow(view, image, 1, settings)
+        original = features_of(view, image.unsqueeze(0))
+        assert track[0] == pytest.approx(original[0], rel=1e-3, abs=1e-5)
+        assert 2 <= len(track) <= settings.steps + 1
+        with torch.no_grad():
+            predicted = view.head(torch.from_numpy(track).float()).argmax(dim=1).tolist()
+            assert margin(view, image.unsqueeze(0), torch.tensor([1])) < 0
+        attacked = pgd(
+            view,
+            image.unsqueeze(0),
+            torch.tensor([1]),
+            norm=settings.norm,
+            epsilon=float(settings.epsilon),
+            step_size=float(settings.step_size_text),
+            steps=settings.steps,
+            confidence_target=settings.confidence_target,
+            slots=1,
+        )
+        assert predicted[0] == 1
+        assert predicted[-1] == int(attacked.confidence.item() < 0.5)
+        ends.append(predicted[-1])
+    assert 0 in ends, "the attack fools the network at least once"
 
 
 def test_the_first_positive_is_followed_or_else_the_first_image() -> None:
