@@ -180,7 +180,8 @@ def choose_followed(labels: Classes) -> int:
 
 
 def follow(network: PixelNetwork, image: Tensor, label: int, settings: AttackSettings) -> Values:
-    """(steps + 1, features) of an image (3, height, width) through its attack, original first."""
+    """(steps + 1, features) of an image (3, height, width) through its attack: from the original to
+    the image that the attack returns, which is the best of its walk and not always the last."""
     seen: list[Tensor] = []
 
     def recording(pixels: Tensor) -> Tensor:
@@ -188,7 +189,7 @@ def follow(network: PixelNetwork, image: Tensor, label: int, settings: AttackSet
         logits: Tensor = network(pixels)
         return logits
 
-    pgd(
+    found = pgd(
         recording,
         image.unsqueeze(0),
         torch.tensor([label]),
@@ -199,8 +200,10 @@ def follow(network: PixelNetwork, image: Tensor, label: int, settings: AttackSet
         confidence_target=settings.confidence_target,
         slots=1,
     )
+    returned = pixels_from_grey_levels(found.images)
+    best = next(step for step, pixels in enumerate(seen) if torch.equal(pixels, returned))
     with torch.inference_mode():
-        return _as_values(features(network, torch.cat(seen)))
+        return _as_values(features(network, torch.cat(seen[: best + 1])))
 
 
 def features_of(network: PixelNetwork, grey_levels: Tensor) -> Values:
