@@ -92,7 +92,7 @@ class ResultsPage:
 def count_view(share: Json) -> CountView:
     wilson = share["wilson"]
     if wilson["low"] is None:
-        return CountView("no answers yet", "")
+        return CountView("no answers", "")
     low, high = (percent(wilson[end], 0) for end in ("low", "high"))
     return CountView(f"{share['tumour']} of {share['n']}", f"{low} to {high}")
 
@@ -101,7 +101,7 @@ def difference_view(found: Json, truth: int) -> CountView:
     """In percentage points, original minus perturbed, of what was called tumour: where there is
     none, that is the difference in right answers the other way round."""
     if found["estimate"] is None:
-        return CountView("no pairs yet", "")
+        return CountView("no pairs", "")
     ends = [found["estimate"], found["low"], found["high"]]
     if not truth:
         ends = [-ends[0], -ends[2], -ends[1]]
