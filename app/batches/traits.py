@@ -17,7 +17,7 @@ LARGEST_FOR_STEPS = 512  # pixels a side: more tell nothing new
 FEWEST_FOR_STEPS = 8
 STEPS = (2, 3, 4, 5, 6, 7, 8, 10, 12)
 PLAINEST = 16
-LUMA = np.array([0.299, 0.587, 0.114])
+LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
 Profile = NDArray[np.float64]
 

@@ -89,7 +89,9 @@ def paired_roc(ratings: Floats, truths: Sequence[int], confidence: float = 0.95)
     difference = float(areas[0] - areas[1])
     variance = float(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1])
     if variance <= 1e-15:
-        raise CannotSay("These areas do not vary over cases, so that their difference has no interval.")
+        raise CannotSay(
+            "These areas do not vary over cases, so that their difference has no interval."
+        )
     error = math.sqrt(variance)
     score = difference / error
     return PairedRoc(
