@@ -490,7 +490,7 @@ def test_study_json_says_what_made_the_files(
     assert secret not in json.dumps(record)
     assert record["code"]["version"]
     assert set(record["code"]) == {"name", "version", "commit"}
-    assert [event["kind"] for event in record["events"]][-1] == "unblinded"
+    assert [event["kind"] for event in record["events"]][-2:] == ["unblinded", "exported"]
     assert record["labelling_instructions"].startswith("Tumour: five or more")
 
 
