@@ -45,9 +45,9 @@ reproduce: $(VENV)/user ## the paper's whole chain: DATA= EXPERIMENT= OUT= ENGIN
 	@$(if $(DATA),,test -d build/tissue || $(BIN)/plainsight-ml phantom build/tissue)
 	@$(BIN)/plainsight-ml reproduce $(EXPERIMENT) --data "$(or $(DATA),build/tissue)" --out "$(OUT)" --engine $(ENGINE)
 
-test: $(VENV)/developer ## all tests, with a real browser and a real Postgres
+test: $(VENV)/developer ## all tests, with a real browser and a real Postgres: ARGS=
 	@sh tools/prepare_tests.sh
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 check: $(VENV)/developer ## style, types, import contracts, templates
 	@$(BIN)/ruff check .
