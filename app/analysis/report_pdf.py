@@ -44,6 +44,8 @@ LEAST = 45 * mm
 """What must fit under the caption of a table, or it begins on the next page."""
 LARGEST = 0.72
 """Points of a chart's pixel: its words are as large as those beside it."""
+TALLEST = 195 * mm
+"""Of a chart with many readers: heading, title and description fit on its page."""
 NARROW = 400
 """Charts so narrow stand beside each other."""
 
@@ -221,7 +223,7 @@ def table_of(
 
 
 def figure(chart: Chart, width: float) -> list[Flowable]:
-    scale = min(LARGEST, width / chart.drawing.width)
+    scale = min(LARGEST, width / chart.drawing.width, TALLEST / chart.drawing.height)
     return [
         words(chart.title, LESSER),
         Picture(chart.drawing, scale),

@@ -5,11 +5,16 @@ from xml.etree import ElementTree
 
 import pytest
 from PIL import Image
+from reportlab.lib.pagesizes import A4
+from reportlab.lib.units import mm
+from reportlab.platypus import SimpleDocTemplate
 
+from app.analysis.blocks import Block
 from app.analysis.charts import Axis, Chart, csv_of, steps
 from app.analysis.drawing import Drawing, Words, png, svg
 from app.analysis.interval_chart import SIGNED, Bar, Margin, intervals
 from app.analysis.plot_chart import Series, plot
+from app.analysis.report_pdf import block_parts, headed
 from app.analysis.sections.told import Json
 from app.analysis.sentences import MEANING, difference_verdict, flips_verdict
 from app.analysis.wording import p_value, percent, points
@@ -51,6 +56,16 @@ def test_an_interval_lies_between_its_ends_and_the_margin_behind_it() -> None:
 @pytest.mark.parametrize("bars", [[], [Bar("only", 0.0, 0.0, 0.0)], [Bar("x", 1.0, 1.0, 1.0)]])
 def test_hardly_anything_is_still_a_drawing(bars: list[Bar]) -> None:
     assert png(drawn(bars)).startswith(b"\x89PNG")
+
+
+def test_a_chart_of_many_readers_fits_on_a_page() -> None:
+    bars = [Bar(f"R{number:02d}", 0.0, -0.1, 0.1) for number in range(300)]
+    chart = Chart("by-reader", "Reader by reader", "Each a line.", drawn(bars), ("reader",), [])
+    block = Block("by-reader", "By reader", charts=[chart])
+    pages = io.BytesIO()
+    made = SimpleDocTemplate(pages, pagesize=A4, topMargin=24 * mm, bottomMargin=22 * mm)
+    made.build(list(headed(block.title, list(block_parts(block)))))
+    assert pages.getvalue().count(b"/Type /Page\n") == 1
 
 
 def test_curves_may_be_empty_and_an_axis_may_be_logarithmic() -> None:
