@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, selectinload
 
 from app.batches.check import STANDARD_LIMITS, CheckedBatch, Progress, check_batch, unheard
 from app.batches.domain import Pixels, difference
@@ -136,7 +136,8 @@ def refuse_known(session: Session, digest: str, researcher_id: int | None) -> No
 
 
 def list_batches(session: Session, researcher: Researcher | None = None) -> list[Batch]:
-    query = select(Batch).order_by(Batch.id.desc())
+    shown = (selectinload(Batch.cases).load_only(Case.id), selectinload(Batch.conditions))
+    query = select(Batch).options(*shown).order_by(Batch.id.desc())
     if researcher is not None:
         query = query.where(batches_of(researcher))
     return list(session.scalars(query))
