@@ -1,5 +1,6 @@
 """A design before anybody reads, as far as what it can show depends on it."""
 
+import math
 from dataclasses import dataclass
 
 from app.analysis.statistics.planning import pairs_without_flip
@@ -26,6 +27,7 @@ class Planned:
     masking: bool = False
     pair_task: PairTask | None = None
     is_scan_amber: bool = False
+    catch_least: float | None = None
 
     @property
     def units(self) -> int:
@@ -48,6 +50,7 @@ def minutes_of_sittings(planned: Planned) -> list[int]:
             len(sets),
             practice=design.practice if number == 0 else 0,
             pairs=design.pairs if number == last else 0,
+            catch=math.ceil(design.catch * len(sets) / design.sets),
         ).minutes
         for number, sets in enumerate(waves)
     ]
