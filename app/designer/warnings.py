@@ -133,7 +133,7 @@ def long_sitting(planned: Planned) -> str:
 
 def few_catch(planned: Planned) -> str:
     catch, least = planned.design.catch, planned.catch_least
-    if least is None or catch * (1 - least) >= 1 or not catch:
+    if least is None or not catch or (catch - 1) / catch >= least:
         return ""
     return (
         f"With catch images: {catch} of {planned.design.presentations}, one slip is below a share "
