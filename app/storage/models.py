@@ -36,6 +36,7 @@ from app.vocabulary import (
 )
 
 DIGEST = String(64)
+CATCH_IS_READ = "NOT is_catch OR part = 'reading'"
 
 
 def closed_set(kind: type[StrEnum]) -> Enum:
@@ -424,6 +425,7 @@ class StudyStimulus(Base):
     """
 
     __tablename__ = "study_stimulus"
+    __table_args__ = (CheckConstraint(CATCH_IS_READ, name="is_catch"),)
 
     study_id: Mapped[int] = mapped_column(ForeignKey("study.id"), primary_key=True)
     stimulus_id: Mapped[int] = mapped_column(ForeignKey("stimulus.id"), primary_key=True)
@@ -532,6 +534,7 @@ class Presentation(Base):
         CheckConstraint("(part = 'reading') = (set_number IS NOT NULL)", name="set_number"),
         CheckConstraint("(part = 'pairs') = (beside_id IS NOT NULL)", name="beside"),
         CheckConstraint("orientation BETWEEN 0 AND 7", name="orientation"),
+        CheckConstraint(CATCH_IS_READ, name="is_catch"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)

@@ -18,7 +18,10 @@ MARKED = ("study_stimulus", "presentation")
 
 def upgrade() -> None:
     for table in MARKED:
-        op.execute(f"ALTER TABLE {table} ADD COLUMN is_catch BOOLEAN NOT NULL DEFAULT false")
+        op.execute(
+            f"ALTER TABLE {table} ADD COLUMN is_catch BOOLEAN NOT NULL DEFAULT false "
+            f"CONSTRAINT ck_{table}_is_catch CHECK (NOT is_catch OR part = 'reading')"
+        )
     share = "DOUBLE PRECISION" if op.get_bind().dialect.name == "postgresql" else "DOUBLE"
     op.execute(f"ALTER TABLE study ADD COLUMN catch_least {share}")
 
