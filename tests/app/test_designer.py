@@ -291,7 +291,8 @@ def test_a_draft_that_is_saved_as_it_is_stays_what_it_is(
     options = {
         "cases": 3, "conditions": "linf-2", "practice": 2, "pair_task": "choice", "masking": "on",
         "pair_conditions": "linf-4", "waves": 2, "instructions": "Look twice.\r\nThen answer.",
-        "minimum_time_ms": 200, "margin_tp": "0,15", "undo": "all", "catch": 1, "catch_least": "0,8",
+        "minimum_time_ms": 200, "margin_tp": "0,15", "undo": "all",
+        "catch": 1, "catch_least": "0,8",
     }  # fmt: skip
     desk, page = draft(**options)
     before = stored(database, page)
