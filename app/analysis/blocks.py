@@ -99,11 +99,12 @@ def blocks_of(found: Json, charts: Sequence[Chart]) -> list[Block]:
             beginning("psychometric-"),
             pairs(found["detection"]),
         ),
+        Block("missing", "What is missing", exclusions(found), grids=[missing(found)]),
         Block(
-            "missing",
-            "What is missing",
-            [*exclusions(found), *remarks.attention(found)],
-            grids=[missing(found), *attention(found)],
+            "attention",
+            "Attention: catch images",
+            remarks.attention(found),
+            grids=attention(found),
         ),
         Block("blinding", "Blinding check", blinding(found["blinding_check"])),
     ]

@@ -202,4 +202,4 @@ def attention(found: Json) -> list[Grid]:
         for each in found["exclusions"]["catch"]
     ]
     header = ("Reader", "Shown", "Right", "Wilson's interval", *allowed)
-    return [Grid("Attention: catch images", header, rows)] if rows else []
+    return [Grid("Right answers to catch images", header, rows)] if rows else []

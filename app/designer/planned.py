@@ -11,7 +11,8 @@ from app.vocabulary import Estimand, PairTask
 
 @dataclass(frozen=True)
 class Planned:
-    """`tumours` of the cases have tumour; `readers` is how many will be invited."""
+    """`tumours` of the cases have tumour, and `catch_tumours` of the catch images; `readers` is how
+    many will be invited."""
 
     design: Design
     tumours: int
@@ -28,6 +29,7 @@ class Planned:
     pair_task: PairTask | None = None
     is_scan_amber: bool = False
     catch_least: float | None = None
+    catch_tumours: int = 0
 
     @property
     def units(self) -> int:

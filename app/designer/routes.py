@@ -94,6 +94,7 @@ def planned(session: Session, researcher: Researcher, form: StudyForm) -> Planne
         pair_task=new.pair_task,
         is_scan_amber=scan_is_amber(batch),
         catch_least=new.catch_least,
+        catch_tumours=sum(stimulus.case.truth for stimulus in images[CATCH]),
     )
 
 

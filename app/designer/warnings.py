@@ -147,6 +147,17 @@ def no_catch(planned: Planned) -> str:
     return "The plan asks for a share of catch images right, and there are none."
 
 
+def one_sided_catch(planned: Planned) -> str:
+    catch = planned.design.catch
+    if not catch or 0 < planned.catch_tumours < catch:
+        return ""
+    always = "tumour" if planned.catch_tumours else "no tumour"
+    return (
+        f"All catch images have {always}: a reader who always answers {always} has all of them "
+        "right. Ask for more, or take them from a batch that has both."
+    )
+
+
 def many_catch(planned: Planned) -> str:
     design = planned.design
     if MANY_CATCH * design.catch <= design.presentations:
@@ -170,5 +181,5 @@ RULES = (
     *(amber_scan, no_positives, no_negatives, too_few_tumours, few_cases, one_reader, two_readers),
     *(one_set, no_washout, small_gap, no_masking, no_practice, no_confidence),
     *(no_pairs, pairs_without_catch, long_sitting),
-    *(few_catch, no_catch, many_catch),
+    *(few_catch, no_catch, one_sided_catch, many_catch),
 )

@@ -155,10 +155,12 @@ WEAKER: list[tuple[dict[str, Any], str]] = [
     ({"is_scan_amber": True}, "The study starts only with a reason"),
     ({"catch_least": 0.8}, "a share of catch images right, and there are none"),
     (
-        {"catch_least": 0.8, "design": replace(SOUND.design, catch=4)},
+        {"catch_least": 0.8, "catch_tumours": 2, "design": replace(SOUND.design, catch=4)},
         "With catch images: 4 of 324, one slip is below",
     ),
-    ({"design": replace(SOUND.design, catch=81)}, "Catch images: 81 of 401"),
+    ({"catch_tumours": 40, "design": replace(SOUND.design, catch=81)}, "Catch images: 81 of 401"),
+    ({"catch_tumours": 4, "design": replace(SOUND.design, catch=4)}, "always answers tumour has"),
+    ({"design": replace(SOUND.design, catch=4)}, "All catch images have no tumour"),
 ]
 
 
