@@ -231,6 +231,7 @@ def study_create(
     email: str | None,
     demo: bool,
     practice_batch: str | None,
+    catch_batch: str | None,
     as_json: bool,
     database: str | None,
     **design: Any,
@@ -243,19 +244,27 @@ def study_create(
     """
     with opened(settings_for(database)) as store, store.writing() as session:
         owner = find_researcher(session, email)
-        source = find_batch_named(session, practice_batch) if practice_batch else None
-        new = NewStudy(title, is_demo=demo, practice_batch=source, **design)
+        practice, catch = (
+            find_batch_named(session, name) if name else None
+            for name in (practice_batch, catch_batch)
+        )
+        new = NewStudy(title, is_demo=demo, practice_batch=practice, catch_batch=catch, **design)
         created = create_study(session, owner, find_batch_named(session, batch_name), new, now())
         shown = design_of_study(created)
         facts = {
             "study": created.id,
             "presentations": shown.presentations,
             "practice": shown.practice,
+            "catch": shown.catch,
             "pairs": shown.pairs,
             "minutes": shown.minutes,
             "minimum_gap": created.minimum_gap,
         }
-    also = {"practice images before": shown.practice, "pairs afterwards": shown.pairs}
+    also = {
+        "of them catch images": shown.catch,
+        "practice images before": shown.practice,
+        "pairs afterwards": shown.pairs,
+    }
     tell(
         as_json,
         facts,

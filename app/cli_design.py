@@ -92,6 +92,26 @@ PRACTICE = [
     ),
     click.option("--feedback", is_flag=True, help="Tell the right answer, in practice only."),
 ]
+CATCH = [
+    click.option(
+        "--catch",
+        default=0,
+        show_default=True,
+        type=AT_LEAST_0,
+        help="So many clear cases among the images that are read, in no result.",
+    ),
+    click.option(
+        "--catch-batch",
+        metavar="BATCH",
+        help="Where catch images come from; the study's own batch when not given.",
+    ),
+    click.option(
+        "--catch-least",
+        metavar="SHARE",
+        type=float,
+        help="The least share of catch images right that shows attention, such as 0.8.",
+    ),
+]
 PAIRS = [
     click.option(
         "--pairs",
@@ -146,7 +166,7 @@ PLAN = [
         "--scan-reason", default="", help="Why a batch whose blinding scan is amber may be read."
     ),
 ]
-OPTIONS = [*SHOWN, *ANSWERS, *SITTINGS, *PRACTICE, *PAIRS, *PLAN]
+OPTIONS = [*SHOWN, *ANSWERS, *SITTINGS, *PRACTICE, *CATCH, *PAIRS, *PLAN]
 
 
 def design_options(command: Command) -> Command:

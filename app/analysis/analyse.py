@@ -20,7 +20,7 @@ from app.analysis.sections.told import Json
 from app.analysis.sections.tp_difference import tp_difference
 
 FORMAT, FORMAT_VERSION = "plainsight-analysis", "1.1"
-PLANNED = ("margin_flips", "margin_tp", "alpha")
+PLANNED = ("margin_flips", "margin_tp", "alpha", "catch_least")
 
 SECTIONS: dict[str, Callable[[Rows, Options], object]] = {
     "table": table,
@@ -76,6 +76,7 @@ def described(options: Options) -> Json:
         "margin_flips": options.margin_flips,
         "margin_tp": options.margin_tp,
         "alpha": options.alpha,
+        "catch_least": options.catch_least,
         "seed": options.seed,
         "network_epsilon": networks[0].source if networks else "",
         "network_norm": ", ".join(each.norm for each in networks if each.norm),

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from app.analysis import remarks
 from app.analysis.charts import Chart
 from app.analysis.grids import (
     Grid,
@@ -14,7 +15,15 @@ from app.analysis.grids import (
     readers,
     readers_and_cases,
 )
-from app.analysis.reading_grids import agreement, areas, missing, pairs, ratings, times
+from app.analysis.reading_grids import (
+    agreement,
+    areas,
+    attention,
+    missing,
+    pairs,
+    ratings,
+    times,
+)
 from app.analysis.remarks import (
     blinding,
     cautions,
@@ -91,6 +100,12 @@ def blocks_of(found: Json, charts: Sequence[Chart]) -> list[Block]:
             pairs(found["detection"]),
         ),
         Block("missing", "What is missing", exclusions(found), grids=[missing(found)]),
+        Block(
+            "attention",
+            "Attention: catch images",
+            remarks.attention(found),
+            grids=attention(found),
+        ),
         Block("blinding", "Blinding check", blinding(found["blinding_check"])),
     ]
     return [each for each in made if each.sentences or each.charts or filled(each.grids)]

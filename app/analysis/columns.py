@@ -8,7 +8,7 @@ PRESENTATIONS = (
     Column("protocol_hash", "str", "", "SHA-256 of the protocol as it was frozen at the start"),
     *shared("reader_id"),
     Column("sitting_id", "str", "", "number of the sitting, from 1"),
-    SHARED["set"],
+    SHARED["set"]._replace(meaning=f"{SHARED['set'].meaning}; empty: a catch image"),
     Column("presentation_index", "int", "", "place in the reader's order, from 1"),
     Column("position_in_set", "int", "", "place among the presentations of the same set, from 1"),
     *shared("presentation_id", "image_id"),
@@ -40,10 +40,11 @@ PRESENTATIONS = (
     *shared("shown_at", "answered_at", "rt_ms", "hidden_ms", "n_changes"),
     *shared("zoom_max", "display_w_px", "display_h_px", "device_pixel_ratio", "viewport"),
     Column("gap_same_image", "int", "", "presentations since the case was last shown"),
-    Column("excluded", "int", "1|0", "left out by a rule of the plan"),
+    Column("excluded", "int", "1|0", "left out by a rule of the plan, or a catch image"),
     Column("exclusion_reason", "str", "", "which rule; empty: not excluded"),
     *shared("pixel_exact", "confidence", "given_at", "idle_ms", "zoom", "orientation"),
     *shared("key_mapping", "problems"),
+    Column("is_catch", "int", "1|0", "a clear case shown once, in no result; its case is no other"),
 )
 
 DETECTIONS = (

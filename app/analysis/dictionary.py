@@ -11,9 +11,9 @@ HEADER = ("file", "column", "type", "unit", "levels", "required", "derivation", 
 NEVER_EMPTY = {
     "presentations.csv": (
         *WHOSE,
-        *("sitting_id", "set", "presentation_index", "position_in_set", "presentation_id"),
-        *("image_id", "stimulus_id", "stimulus_sha256", "condition", "copy", "truth"),
-        *("n_changes", "excluded", "orientation", "key_mapping"),
+        *("sitting_id", "presentation_index", "presentation_id"),
+        *("image_id", "stimulus_id", "stimulus_sha256", "condition", "truth"),
+        *("n_changes", "excluded", "orientation", "key_mapping", "is_catch"),
     ),
     "detections.csv": (
         *WHOSE,

@@ -24,6 +24,17 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True)
+class Catch:
+    """One catch image: a clear case that counts in no result. `label` as of Shown."""
+
+    reader: str
+    index: int
+    truth: int
+    label: int | None
+    response: str
+
+
+@dataclass(frozen=True, slots=True)
 class Pair:
     """One pair of images: the conditions to the left and to the right, None for the original."""
 
@@ -66,6 +77,7 @@ class Plan:
     alpha: float | None = None
     minimum_time_ms: int | None = None
     maximum_time_ms: int | None = None
+    catch_least: float | None = None
 
     def exclusion(self, reading_time_ms: int | None) -> str | None:
         """The rule by which an answer of this time is left out."""
@@ -107,3 +119,4 @@ class Tidy:
     plan: Plan
     files: Sequence[InputFile]
     network: Sequence[NetworkEpsilon] = ()
+    catch: Sequence[Catch] = ()

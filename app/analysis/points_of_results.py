@@ -3,6 +3,7 @@
 from typing import Any
 
 from app.analysis.points_of_design import Filled
+from app.analysis.remarks import attention
 from app.analysis.sections.told import Json
 from app.analysis.sentences import NOT_SIGNIFICANT, Verdict, primary
 from app.analysis.wording import number, unsigned
@@ -55,7 +56,8 @@ def missing(found: Json) -> Filled:
                 f"labelled ({counts['few_cells']} as 1 to 4 tumour cells), "
                 f"{counts['cannot_assess']} not assessable, {counts['not_answered']} not answered; "
                 f"{left_out} left out by rule."
-            )
+            ),
+            *attention(found),
         ],
         [],
     )

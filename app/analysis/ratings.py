@@ -80,6 +80,7 @@ def of_study(chosen: Any, study: Study, set_number: int | None) -> Select[Any]:
         .outerjoin(Condition, Condition.id == Stimulus.condition_id)
         .join(Response, answers_that_stand())
         .where(Reader.study_id == study.id, Presentation.part == Part.READING)
+        .where(Presentation.is_catch.is_(False))
         .where(Response.answer != Answer.CANNOT_ASSESS, within_the_limits(study))
     )
     if study.confidence:

@@ -7,6 +7,7 @@ from app.analysis.wording import (
     interval_percent,
     number,
     p_value,
+    percent,
 )
 
 
@@ -179,3 +180,26 @@ def missing(found: Json) -> Grid:
             for each in found["missing"]["lines"]
         ],
     )
+
+
+SAID = {None: "", True: "fewer", False: "yes"}
+
+
+def attention(found: Json) -> list[Grid]:
+    """None where the study has no catch images."""
+
+    def share(each: Json) -> str:
+        ends = (each["wilson"]["low"], each["wilson"]["high"])
+        return " to ".join(percent(end, 0) for end in ends) if each["n"] else "not known"
+
+    least = found["options"]["catch_least"]
+    allowed = () if least is None else (f"At least {percent(least, 0)}",)
+    rows = [
+        (
+            *(each["reader"], str(each["shown"]), f"{each['right']} of {each['n']}", share(each)),
+            *(SAID[each["is_below"]] for _ in allowed),
+        )
+        for each in found["exclusions"]["catch"]
+    ]
+    header = ("Reader", "Shown", "Right", "Wilson's interval", *allowed)
+    return [Grid("Right answers to catch images", header, rows)] if rows else []

@@ -45,6 +45,7 @@ def study_json(session: Session, study: Study, now: datetime) -> str:
             "pair_conditions": condition_names(study, Part.PAIRS),
             "cases": case_names(study, Part.READING),
             "practice_cases": case_names(study, Part.PRACTICE),
+            "catch_cases": sorted(image.case.name for image in study.catch_images),
         },
         "attacks": [
             {
@@ -68,6 +69,11 @@ def study_json(session: Session, study: Study, now: datetime) -> str:
                 reader.label: seed_for(study, reader, "pairs")
                 for reader in study.readers
                 if study.pair_task
+            },
+            "catch_seeds": {
+                reader.label: seed_for(study, reader, "catch")
+                for reader in study.readers
+                if study.catch_images
             },
         },
         "batch": {

@@ -89,6 +89,23 @@ def exclusions(found: Json) -> list[str]:
     ]
 
 
+def attention(found: Json) -> list[str]:
+    """Of catch images, which are in no other number; and who has fewer right than was planned."""
+    catch, least = found["exclusions"]["catch"], found["options"]["catch_least"]
+    if not catch:
+        return []
+    return [
+        "Catch images are clear cases among the others; they are in no result.",
+        *(
+            f"{each['reader']} has {each['right']} of {number(each['n'], 'catch image')} right, "
+            f"fewer than the {percent(least, 0)} of the plan: this reader may not have paid "
+            "attention. Nothing was left out for it."
+            for each in catch
+            if each["is_below"]
+        ),
+    ]
+
+
 def blinding(check: Json) -> list[str]:
     if not check["readers_asked"]:
         return ["No reader has said yet whether images seemed to come up again."]

@@ -12,6 +12,8 @@ from app.reading.service import choices_for
 from app.storage.models import Case, Condition, Presentation, Reader, Response, Stimulus, Study
 from app.vocabulary import Answer, Part
 
+CATCH = "catch image"
+
 
 def presentation_rows(session: Session, study: Study) -> Iterator[Values]:
     plan = Plan(minimum_time_ms=study.minimum_time_ms, maximum_time_ms=study.maximum_time_ms)
@@ -23,16 +25,16 @@ def presentation_rows(session: Session, study: Study) -> Iterator[Values]:
                 **whose(study, reader),
                 "protocol_hash": study.protocol_hash,
                 "sitting_id": presentation.sitting,
-                "set": presentation.set_number,
                 "presentation_index": presentation.position,
-                **place.of(reader, presentation, case),
+                **({} if presentation.is_catch else place.of(reader, presentation, case)),
                 "presentation_id": presentation.token,
                 "image_id": case.name,
                 **image_values(stimulus, condition, presentation),
                 "truth": case.truth,
                 "key_mapping": mapping(choices_for(reader, Part.READING)),
                 **notes.of(presentation),
-                **exclusion(plan, response),
+                **exclusion(plan, presentation, response),
+                "is_catch": int(presentation.is_catch),
                 **(answer_values(response, reader, case) if response else {}),
             }
 
@@ -52,12 +54,16 @@ class Place:
         previous = self._last_shown.get(case.id)
         self._last_shown[case.id] = presentation.position
         return {
+            "set": presentation.set_number,
+            "copy": presentation.set_number,
             "position_in_set": self._in_set[presentation.set_number],
             "gap_same_image": presentation.position - previous if previous else None,
         }
 
 
-def exclusion(plan: Plan, response: Response | None) -> Values:
+def exclusion(plan: Plan, presentation: Presentation, response: Response | None) -> Values:
+    if presentation.is_catch:
+        return {"excluded": 1, "exclusion_reason": CATCH}
     rule = plan.exclusion(response.reading_time_ms if response else None)
     return {"excluded": int(rule is not None), "exclusion_reason": rule}
 
@@ -69,7 +75,6 @@ def image_values(
         "stimulus_id": stimulus.id,
         "stimulus_sha256": stimulus.delivered_sha256,
         "condition": "perturbed" if condition else "original",
-        "copy": presentation.set_number,
         "attack_id": condition.name if condition else None,
         "orientation": presentation.orientation,
     }

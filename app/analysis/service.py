@@ -90,8 +90,8 @@ def require_open_key(study: Study) -> None:
 
 
 def chunks_of_presentations(session: Session, study: Study) -> Iterator[Sequence[Shown]]:
-    """Every presentation that counts, in each reader's order, with the answer that stands, as
-    many at a time as are in memory at once. Practice and pairs are never among them."""
+    """Every presentation that counts, and every catch image, in each reader's order, with the
+    answer that stands, as many at a time as are in memory at once. Never practice or pairs."""
     require_open_key(study)
     readers = {each.id: each for each in study.readers}
     stimuli = {each.id: each for each in shown_in(session, study)}

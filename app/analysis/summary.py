@@ -27,7 +27,13 @@ def summary(found: Json) -> list[str]:
             )
         )
         lines.append(f"{difference['condition']}: {difference['measure']} lost {said}")
-    return [*(lines or ["There is no perturbed image in this study."]), "All numbers: add --json."]
+    lines = lines or ["There is no perturbed image in this study."]
+    lines += [
+        f"{each['reader']}: {each['right']} of {each['n']} catch images right, below the plan"
+        for each in found["exclusions"]["catch"]
+        if each["is_below"]
+    ]
+    return [*lines, "All numbers: add --json."]
 
 
 def percent(value: float) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from app.analysis.cells import Line
-from app.analysis.exported import Attack, Impressions, InputFile, Pair, Plan, Shown, Tidy
+from app.analysis.exported import Attack, Catch, Impressions, InputFile, Pair, Plan, Shown, Tidy
 from app.analysis.network import in_norms, smallest_of
 from app.errors import Invalid
 
@@ -47,12 +47,13 @@ def read_tables(source: object, load: Load) -> Tidy:
     problems: list[str] = []
     files: list[InputFile] = []
     read = Reading(load, problems, files)
-    shown = read.table(PRESENTATIONS, shown_of, SHOWN_COLUMNS) or []
+    rows = read.table(PRESENTATIONS, shown_or_catch_of, SHOWN_COLUMNS) or []
     pairs = read.table(DETECTIONS, pair_of, PAIR_COLUMNS)
     impressions = read.table(READERS, impressions_of, ("reader_id",))
     smallest = read.table(NETWORK, smallest_of, ("norm", "epsilon_8bit")) or ()
     attacks, plan = read.study()
-    shown = [excluded(each, plan) for each in shown]
+    shown = [excluded(each, plan) for each in rows if isinstance(each, Shown)]
+    catch = [each for each in rows if isinstance(each, Catch)]
     problems += contradictions(shown)
     if problems:
         raise Invalid(
@@ -60,7 +61,7 @@ def read_tables(source: object, load: Load) -> Tidy:
             problems=tuple(problems[:MOST_PROBLEMS]),
         )
     network = in_norms(NETWORK, smallest)
-    return Tidy(shown, pairs or (), impressions, attacks, plan, files, network)
+    return Tidy(shown, pairs or (), impressions, attacks, plan, files, network, catch)
 
 
 class Reading:
@@ -126,10 +127,28 @@ PAIR_COLUMNS = (
 )
 
 
+def shown_or_catch_of(line: Line) -> Shown | Catch:
+    return catch_of(line) if line.text("is_catch") == "1" else shown_of(line)
+
+
+def catch_of(line: Line) -> Catch:
+    return Catch(
+        reader=line.needed("reader_id"),
+        index=line.whole("presentation_index"),
+        truth=int(line.one_of("truth", "1", "0") == "1"),
+        label=label_of(line),
+        response=line.text("response"),
+    )
+
+
+def label_of(line: Line) -> int | None:
+    answered = line.one_of("label", "1", "0", "")
+    return int(answered) if answered in {"1", "0"} else None
+
+
 def shown_of(line: Line) -> Shown:
     is_original = line.one_of("condition", ORIGINAL, "perturbed") == ORIGINAL
-    answered = line.one_of("label", "1", "0", "")
-    label = int(answered) if answered in {"1", "0"} else None
+    label = label_of(line)
     is_excluded = line.text("excluded") == "1"
     return Shown(
         reader=line.needed("reader_id"),

@@ -13,6 +13,7 @@ from app.studies.forms import (
     Text,
     form_of,
     lines,
+    perhaps_share,
     share,
     whole,
 )
@@ -38,6 +39,7 @@ class AmendForm(BaseModel):
     alpha: Number = ""
     minimum_time_ms: Number = ""
     maximum_time_ms: Number = ""
+    catch_least: Number = ""
     reason: Annotated[str, Field(max_length=1000, pattern=WITHOUT_ZERO_BYTE)] = ""
 
     def changes(self) -> dict[str, Any]:
@@ -52,6 +54,7 @@ class AmendForm(BaseModel):
             "alpha": share("alpha", self.alpha, USUAL.alpha),
             "minimum_time_ms": whole("least time of an answer", self.minimum_time_ms),
             "maximum_time_ms": whole("most time of an answer", self.maximum_time_ms),
+            "catch_least": perhaps_share("least share of catch images right", self.catch_least),
         }
 
 

@@ -51,6 +51,8 @@ def facts(planned: Planned) -> dict[str, str]:
     also = {"for practice before": design.practice, "pairs afterwards": design.pairs}
     shown = f"{design.presentations} images: {design.cases} cases, {design.versions} of each, "
     shown += f"{planned.design.sets} sets" if planned.design.sets > 1 else "1 set"
+    if design.catch:
+        shown += f"; catch images: {design.catch} of {design.presentations}"
     limit = bound_of_no_event(design.cases, planned.alpha)
     return {
         "Each reader sees": shown

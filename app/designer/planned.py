@@ -1,5 +1,6 @@
 """A design before anybody reads, as far as what it can show depends on it."""
 
+import math
 from dataclasses import dataclass
 
 from app.analysis.statistics.planning import pairs_without_flip
@@ -10,7 +11,8 @@ from app.vocabulary import Estimand, PairTask
 
 @dataclass(frozen=True)
 class Planned:
-    """`tumours` of the cases have tumour; `readers` is how many will be invited."""
+    """`tumours` of the cases have tumour, and `catch_tumours` of the catch images; `readers` is how
+    many will be invited."""
 
     design: Design
     tumours: int
@@ -26,6 +28,8 @@ class Planned:
     masking: bool = False
     pair_task: PairTask | None = None
     is_scan_amber: bool = False
+    catch_least: float | None = None
+    catch_tumours: int = 0
 
     @property
     def units(self) -> int:
@@ -48,6 +52,7 @@ def minutes_of_sittings(planned: Planned) -> list[int]:
             len(sets),
             practice=design.practice if number == 0 else 0,
             pairs=design.pairs if number == last else 0,
+            catch=math.ceil(design.catch * len(sets) / design.sets),
         ).minutes
         for number, sets in enumerate(waves)
     ]

@@ -27,6 +27,7 @@ READERS_SEE = ("public_title", "question", "criterion", "instructions")
 PLAN = (
     *("estimand", "margin_flips", "margin_tp", "alpha"),
     *("minimum_time_ms", "maximum_time_ms"),
+    "catch_least",
 )
 CAN_BE_AMENDED = (*READERS_SEE, *PLAN)
 DESIGN = (*(each for each in OPTIONS if each not in CAN_BE_AMENDED), "minimum_gap")
@@ -54,16 +55,29 @@ def protocol_of(study: Study) -> dict[str, Any]:
             "cases": case_names(study, Part.READING),
             "pair_conditions": condition_names(study, Part.PAIRS),
             "practice_cases": case_names(study, Part.PRACTICE),
+            **catch_cases(study),
         },
         "plan": {name: getattr(study, name) for name in PLAN},
         "readers_see": {name: getattr(study, name) for name in READERS_SEE},
         "files": {
             "batch": study.batch.digest,
-            **{part: sorted(each.sha256 for each in study.stimuli_of(part)) for part in Part},
+            **{part: digests(study.stimuli_of(part)) for part in Part},
+            **({"catch": digests(study.catch_images)} if study.catch_images else {}),
         },
         "orders": orders_of(study),
         "code": code(),
     }
+
+
+def digests(images: Iterable[Stimulus]) -> list[str]:
+    return sorted(each.sha256 for each in images)
+
+
+def catch_cases(study: Study) -> dict[str, list[list[str]]]:
+    """Batch and case of each; nothing where there are none, as it was before there were any."""
+    cases = [each.case for each in study.catch_images]
+    names = sorted([case.batch.digest, case.name] for case in cases)
+    return {"catch_cases": names} if names else {}
 
 
 def case_names(study: Study, part: Part) -> list[str]:
@@ -105,7 +119,7 @@ def rows_of(
     study: Study, reader: FutureReader, part: Part, shown: list[Shown]
 ) -> Iterable[list[Any]]:
     """One row a presentation: sitting, set, image, image on the right, orientation."""
-    images = {each.id: each for each in study.stimuli_of(part)}
+    images = {each.id: each for each in study.shown_in(part)}
     for each, turn in zip(shown, orientations_of(study, reader, part, shown), strict=True):
         left, right = images[each.stimulus], images.get(each.beside or 0)
         yield [each.sitting, each.set_number, name_of(left), right and name_of(right), turn]

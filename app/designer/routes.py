@@ -17,10 +17,12 @@ from app.researchers.domain import Right
 from app.storage.models import Researcher
 from app.storage.session import DatabaseDep, ReadingDep, WritingDep
 from app.studies.design_pages import NewStudyPage, ReckoningView, batch_choices
-from app.studies.domain import chosen_gap, pairs_of
+from app.studies.domain import chosen_gap, pairs_of, refuse_impossible_catch
 from app.studies.forms import StudyForm, form_of, with_negatives
 from app.studies.monitor import amendments_of
+from app.studies.routes import design_asked
 from app.studies.service import (
+    CATCH,
     change_draft,
     choose_images,
     delete_draft,
@@ -63,13 +65,18 @@ def reckoned(session: Session, researcher: Researcher, form: StudyForm) -> Recko
 def planned(session: Session, researcher: Researcher, form: StudyForm) -> Planned:
     """The design as it would be made, with cases drawn from another seed."""
     batch = find_batch(session, form.batch_number, researcher)
-    practice = form.practice_batch_number
-    new = form.new_study(find_batch(session, practice, researcher) if practice else None)
+    new = design_asked(session, researcher, form)
     require_sensible_numbers(new)
     images = choose_images(session, batch, new, random.Random(0))  # noqa: S311 (nothing is kept)
     altered = sum(each.condition_id is not None for each in images.get(Part.PAIRS, []))
     pairs = pairs_of(new.pair_task, altered)
-    design = design_of(images[Part.READING], new.sets, len(images.get(Part.PRACTICE, [])), pairs)
+    design = design_of(
+        *(images[Part.READING], new.sets),
+        practice=len(images[Part.PRACTICE]),
+        pairs=pairs,
+        catch=len(images[CATCH]),
+    )
+    refuse_impossible_catch(design)
     truths = {stimulus.case_id: stimulus.case.truth for stimulus in images[Part.READING]}
     return Planned(
         design=design,
@@ -86,6 +93,8 @@ def planned(session: Session, researcher: Researcher, form: StudyForm) -> Planne
         masking=new.masking,
         pair_task=new.pair_task,
         is_scan_amber=scan_is_amber(batch),
+        catch_least=new.catch_least,
+        catch_tumours=sum(stimulus.case.truth for stimulus in images[CATCH]),
     )
 
 
@@ -94,7 +103,7 @@ def edit_page(study_id: RowNumber, researcher: ResearcherDep, session: ReadingDe
     """The form as it was filled in."""
     study = find_study(session, study_id, researcher, Right.MANAGE)
     form = form_of(study)
-    if not has_cases_of(session, study, form.new_study(None)):
+    if not has_cases_of(session, study, form.new_study()):
         form = with_negatives(form, study)
     page = edit_form(session, researcher, study_id, form, reckoned(session, researcher, form))
     return render("researcher/new_study.html", page)
@@ -124,8 +133,7 @@ def edit(
         with database.writing() as session:
             study = find_study(session, study_id, researcher, Right.MANAGE)
             batch = find_batch(session, form.batch_number, researcher)
-            practice = form.practice_batch_number
-            new = form.new_study(find_batch(session, practice, researcher) if practice else None)
+            new = design_asked(session, researcher, form)
             change_draft(session, study, batch, new, researcher.email, now())
         return RedirectResponse(f"/studies/{study_id}", 303)
     except (Invalid, Conflict, NotFound) as refusal:

@@ -20,9 +20,14 @@ from app.errors import Conflict, Invalid
 from app.reading.service import image_bytes
 from app.storage.images import DamagedImageError, ImageStore, pad
 from app.storage.models import Amendment, Presentation, Reader, Study
-from app.studies.domain import refuse_impossible_plan, refuse_revealing, require_state
+from app.studies.domain import (
+    refuse_impossible_least,
+    refuse_impossible_plan,
+    refuse_revealing,
+    require_state,
+)
 from app.studies.monitor import amendments_of
-from app.studies.selection import pixels_of
+from app.studies.selection import pixels_of, size_of
 from app.studies.service import hold, record, scan_is_amber
 from app.vocabulary import Part, StudyState
 
@@ -41,6 +46,7 @@ def start_study(
     require_state(study.state, StudyState.DRAFT, to="start it")
     refuse_unexplained_scan(study)
     refuse_practice_that_is_read(session, study)
+    refuse_catch_that_is_shown(session, study)
     require_one_length(session, store, study)
     study.protocol = canonical(protocol_of(study))
     study.protocol_hash = digest_of(study.protocol)
@@ -65,15 +71,37 @@ def refuse_unexplained_scan(study: Study) -> None:
 
 
 def refuse_practice_that_is_read(session: Session, study: Study) -> None:
-    cases = {image.stimulus.case_id for image in study.images if image.part is not Part.PRACTICE}
-    shared = {image.sha256 for image in study.stimuli_of(Part.PRACTICE)} & pixels_of(
-        session, sorted(cases)
-    )
+    shared = pixels_read(session, study) & {
+        image.sha256 for image in study.stimuli_of(Part.PRACTICE)
+    }
     if shared:
         raise Conflict(
             f"{len(shared)} practice images have the pixels of images that are read: "
             "readers would know their truth. Choose the practice images anew."
         )
+
+
+def pixels_read(session: Session, study: Study) -> set[str]:
+    """Of all images of the cases in the results."""
+    counted = (image for part in (Part.READING, Part.PAIRS) for image in study.stimuli_of(part))
+    return pixels_of(session, sorted({image.case_id for image in counted}))
+
+
+def refuse_catch_that_is_shown(session: Session, study: Study) -> None:
+    """A catch image is shown once, and could be any image by its size."""
+    catch = study.catch_images
+    shown = pixels_read(session, study)
+    shown |= {image.sha256 for image in study.stimuli_of(Part.PRACTICE)}
+    pixels = {image.sha256 for image in catch}
+    if again := len(catch) - len(pixels - shown):
+        raise Conflict(
+            f"{again} catch images have the pixels of images that are shown elsewhere. "
+            "Choose the catch images anew."
+        )
+    if {size_of(image) for image in catch} - {size_of(image) for image in study.stimuli}:
+        raise Conflict("The catch images must be as large as those that are read.")
+    if any(image.condition_id is not None for image in catch):
+        raise Conflict("A catch image must be an original: its truth must be clear.")
 
 
 def require_one_length(session: Session, store: ImageStore, study: Study) -> None:
@@ -140,6 +168,7 @@ def require_sensible(study: Study) -> None:
         study.minimum_time_ms,
         study.maximum_time_ms,
     )
+    refuse_impossible_least(study.catch_least)
 
 
 def problems_with(session: Session, study: Study) -> list[str]:

@@ -7,6 +7,7 @@ from app.vocabulary import PairTask
 ENOUGH_CASES = 60  # from here on the upper limit of the excess keeps its level
 MUCH_IN_A_SITTING = 45  # minutes
 WASHOUT = 14
+MANY_CATCH = 5  # more than one in so many
 
 
 def warnings(planned: Planned) -> tuple[str, ...]:
@@ -130,6 +131,43 @@ def long_sitting(planned: Planned) -> str:
     return f"A sitting of about {longest} minutes is long: choose more sittings, or fewer images."
 
 
+def few_catch(planned: Planned) -> str:
+    catch, least = planned.design.catch, planned.catch_least
+    if least is None or not catch or (catch - 1) / catch >= least:
+        return ""
+    return (
+        f"With catch images: {catch} of {planned.design.presentations}, one slip is below a share "
+        f"of {least:g}: ask for more of them, or for a smaller share."
+    )
+
+
+def no_catch(planned: Planned) -> str:
+    if planned.catch_least is None or planned.design.catch:
+        return ""
+    return "The plan asks for a share of catch images right, and there are none."
+
+
+def one_sided_catch(planned: Planned) -> str:
+    catch = planned.design.catch
+    if not catch or 0 < planned.catch_tumours < catch:
+        return ""
+    always = "tumour" if planned.catch_tumours else "no tumour"
+    return (
+        f"All catch images have {always}: a reader who always answers {always} has all of them "
+        "right. Ask for more, or take them from a batch that has both."
+    )
+
+
+def many_catch(planned: Planned) -> str:
+    design = planned.design
+    if MANY_CATCH * design.catch <= design.presentations:
+        return ""
+    return (
+        f"Catch images: {design.catch} of {design.presentations}: they count in no result, and "
+        "make reading longer. One in twenty is enough."
+    )
+
+
 def amber_scan(planned: Planned) -> str:
     if not planned.is_scan_amber:
         return ""
@@ -143,4 +181,5 @@ RULES = (
     *(amber_scan, no_positives, no_negatives, too_few_tumours, few_cases, one_reader, two_readers),
     *(one_set, no_washout, small_gap, no_masking, no_practice, no_confidence),
     *(no_pairs, pairs_without_catch, long_sitting),
+    *(few_catch, no_catch, one_sided_catch, many_catch),
 )

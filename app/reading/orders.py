@@ -1,8 +1,10 @@
 """Draw a reader's orders from the study's secret, and store them before the first image."""
 
+import random
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from sqlalchemy.orm import Session
 
@@ -14,6 +16,8 @@ from app.storage.models import Presentation, Reader, Sitting, Stimulus, Study
 from app.vocabulary import Part
 from app.web.identity import new_token
 
+CATCH = -1  # beside the numbers of conditions
+
 
 @dataclass(frozen=True)
 class Shown:
@@ -23,6 +27,7 @@ class Shown:
     beside: int | None = None
     set_number: int | None = None
     sitting: int = 1
+    is_catch: bool = False
 
 
 def store_practice(session: Session, reader: Reader) -> None:
@@ -58,10 +63,33 @@ def reading_order(study: Study, reader: Labelled) -> list[Shown]:
         minimum_gap=study.minimum_gap,
         seeds=[seed_of_sitting(study, reader, number) for number in numbers],
     )
-    return [
+    read = [
         Shown(placed.stimulus, set_number=placed.set_number, sitting=number)
         for number, order in zip(numbers, drawn, strict=True)
         for placed in order
+    ]
+    catch = sorted(stimulus.id for stimulus in study.catch_images)
+    return with_catch(read, catch, seed_for(study, reader, "catch")) if catch else read
+
+
+def with_catch(read: Sequence[Shown], images: Sequence[int], seed: str) -> list[Shown]:
+    """Each of `images` once, at a random place in one of as many equal stretches of the order.
+
+    It comes in the sitting of what follows it. What is read keeps its order, so that no gap gets
+    smaller; two catch images never follow each other, and none is the last image of a sitting.
+    """
+    chance = random.Random(seed)  # noqa: S311 (the seed itself is a secret HMAC)
+    waiting = iter(chance.sample(images, len(images)))
+    ends = [len(read) * number // len(images) for number in range(len(images) + 1)]
+    places = {chance.randrange(start, end) for start, end in pairwise(ends)}
+    return [
+        each
+        for place, shown in enumerate(read)
+        for each in (
+            [Shown(next(waiting), set_number=1, sitting=shown.sitting, is_catch=True), shown]
+            if place in places
+            else [shown]
+        )
     ]
 
 
@@ -106,6 +134,7 @@ def store(session: Session, reader: Reader, part: Part, shown: Sequence[Shown]) 
             beside_id=each.beside,
             set_number=each.set_number,
             orientation=turn,
+            is_catch=each.is_catch,
             token=new_token(),
         )
         for position, (each, turn) in enumerate(zip(shown, turns, strict=True), start=1)
@@ -115,12 +144,17 @@ def store(session: Session, reader: Reader, part: Part, shown: Sequence[Shown]) 
 def orientations_of(
     study: Study, reader: Labelled, part: Part, shown: Sequence[Shown]
 ) -> list[int]:
-    """As delivered, unless the study masks its images by flips and rotations."""
+    """As delivered, unless the study masks its images by flips and rotations; catch images are
+    balanced for themselves."""
     if not study.masking:
         return [0] * len(shown)
-    stimuli: Mapping[int, Stimulus] = {each.id: each for each in study.stimuli_of(part)}
+    stimuli: Mapping[int, Stimulus] = {each.id: each for each in study.shown_in(part)}
     cases_and_arms = [
-        (stimuli[each.stimulus].case_id, stimuli[each.stimulus].condition_id or 0) for each in shown
+        (
+            stimuli[each.stimulus].case_id,
+            CATCH if each.is_catch else stimuli[each.stimulus].condition_id or 0,
+        )
+        for each in shown
     ]
     shapes = {(image.stimulus.height, image.stimulus.width) for image in study.images}
     return orientations(

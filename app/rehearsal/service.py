@@ -87,7 +87,12 @@ def create_rehearsal(
     session.add(copy)
     session.flush()
     session.add_all(
-        StudyStimulus(study_id=copy.id, stimulus_id=image.stimulus_id, part=image.part)
+        StudyStimulus(
+            study_id=copy.id,
+            stimulus_id=image.stimulus_id,
+            part=image.part,
+            is_catch=image.is_catch,
+        )
         for image in study.images
     )
     rehearsal = Rehearsal(

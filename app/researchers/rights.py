@@ -41,22 +41,23 @@ def studies_of(researcher: Researcher) -> ColumnElement[bool]:
 def batches_of(researcher: Researcher) -> ColumnElement[bool]:
     """Of a query on batches: their own, those of their studies, and those that nobody brought.
 
-    The latter came by the command line. A study also has the batch of its practice images.
+    The latter came by the command line. A study also has those of its practice and catch images.
     """
     if researcher.is_administrator:
         return true()
-    practised = (
+    also_shown = (
         select(Case.batch_id)
         .join(Stimulus)
         .join(StudyStimulus)
         .join(Study, Study.id == StudyStimulus.study_id)
-        .where(StudyStimulus.part == Part.PRACTICE, studies_of(researcher))
+        .where(or_(StudyStimulus.part == Part.PRACTICE, StudyStimulus.is_catch.is_(True)))
+        .where(studies_of(researcher))
     )
     return or_(
         Batch.researcher_id == researcher.id,
         Batch.researcher_id.is_(None),
         Batch.id.in_(select(Study.batch_id).where(studies_of(researcher))),
-        Batch.id.in_(practised),
+        Batch.id.in_(also_shown),
     )
 
 

@@ -15,6 +15,7 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    false,
     text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
@@ -35,6 +36,7 @@ from app.vocabulary import (
 )
 
 DIGEST = String(64)
+CATCH_IS_READ = "NOT is_catch OR part = 'reading'"
 
 
 def closed_set(kind: type[StrEnum]) -> Enum:
@@ -279,8 +281,9 @@ class Study(Base):
     A break is offered after so many images or minutes, 0 for never. With `masking` every image
     is shown in one of its flips and rotations. The sets are split into `waves`, at least
     `washout_days` apart. Without `pair_task` there is no block of pairs. Margins are shares; an
-    answer faster or slower than the limits is left out of the analysis. `protocol` is the frozen
-    plan as canonical JSON, from the start on.
+    answer faster or slower than the limits is left out of the analysis. An attentive reader has
+    the share `catch_least` of catch images right. `protocol` is the frozen plan as canonical JSON,
+    from the start on.
     """
 
     __tablename__ = "study"
@@ -319,6 +322,7 @@ class Study(Base):
     alpha: Mapped[float] = mapped_column(default=0.05)
     minimum_time_ms: Mapped[int | None]
     maximum_time_ms: Mapped[int | None]
+    catch_least: Mapped[float | None]
     instructions: Mapped[str] = mapped_column(String(2000), default="")
     scan_reason: Mapped[str] = mapped_column(String(500), default="")
     is_demo: Mapped[bool]
@@ -345,7 +349,18 @@ class Study(Base):
         return self.rehearsal is not None
 
     def stimuli_of(self, part: Part) -> list[Stimulus]:
+        """What the part is about, without catch images."""
+        return [
+            image.stimulus for image in self.images if image.part is part and not image.is_catch
+        ]
+
+    def shown_in(self, part: Part) -> list[Stimulus]:
+        """All that readers see in the part."""
         return [image.stimulus for image in self.images if image.part is part]
+
+    @property
+    def catch_images(self) -> list[Stimulus]:
+        return [image.stimulus for image in self.images if image.is_catch]
 
     @property
     def stimuli(self) -> list[Stimulus]:
@@ -404,13 +419,18 @@ class Amendment(Base):
 
 
 class StudyStimulus(Base):
-    """The images that each part of a study shows."""
+    """The images that each part of a study shows.
+
+    A catch image is a clear case among those that are read, and counts in no result.
+    """
 
     __tablename__ = "study_stimulus"
+    __table_args__ = (CheckConstraint(CATCH_IS_READ, name="is_catch"),)
 
     study_id: Mapped[int] = mapped_column(ForeignKey("study.id"), primary_key=True)
     stimulus_id: Mapped[int] = mapped_column(ForeignKey("stimulus.id"), primary_key=True)
     part: Mapped[Part] = mapped_column(closed_set(Part), primary_key=True)
+    is_catch: Mapped[bool] = mapped_column(default=False, server_default=false())
 
     stimulus: Mapped[Stimulus] = relationship(lazy="joined", innerjoin=True)
 
@@ -504,6 +524,7 @@ class Presentation(Base):
 
     `position` counts from 1 within the part. `set_number` counts how often this reader has seen
     this very image: the sets of the paper. `orientation` is 0 for the image as it was delivered.
+    With `is_catch` it counts in no result, and is shown once.
     """
 
     __tablename__ = "presentation"
@@ -513,6 +534,7 @@ class Presentation(Base):
         CheckConstraint("(part = 'reading') = (set_number IS NOT NULL)", name="set_number"),
         CheckConstraint("(part = 'pairs') = (beside_id IS NOT NULL)", name="beside"),
         CheckConstraint("orientation BETWEEN 0 AND 7", name="orientation"),
+        CheckConstraint(CATCH_IS_READ, name="is_catch"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -524,6 +546,7 @@ class Presentation(Base):
     beside_id: Mapped[int | None] = mapped_column(ForeignKey("stimulus.id"))
     set_number: Mapped[int | None]
     orientation: Mapped[int]
+    is_catch: Mapped[bool] = mapped_column(default=False, server_default=false())
     token: Mapped[str] = mapped_column(String(40), unique=True)
 
     reader: Mapped[Reader] = relationship()

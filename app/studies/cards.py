@@ -85,10 +85,11 @@ def studies_page(
 
 
 def images_of_studies(session: Session, studies: Sequence[int]) -> dict[int, int]:
-    """How many images each of them shows for the results, once."""
+    """How many images each of them shows for the results, once, without catch images."""
     rows = session.execute(
         select(StudyStimulus.study_id, func.count())
         .where(StudyStimulus.study_id.in_(studies), StudyStimulus.part == Part.READING)
+        .where(StudyStimulus.is_catch.is_(False))
         .group_by(StudyStimulus.study_id)
     )
     return dict(rows.all())

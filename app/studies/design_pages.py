@@ -118,6 +118,8 @@ def facts_of(study: Study) -> list[Fact]:
         f"alpha {study.alpha:g}",
         "Left out": exclusions_text(study),
     }
+    if design.catch:
+        facts["Catch images"] = catch_text(study, design)
     if scan_is_amber(study.batch):
         facts["Amber blinding scan"] = study.scan_reason or "no reason given yet"
     return [Fact(name, value) for name, value in facts.items()]
@@ -126,8 +128,9 @@ def facts_of(study: Study) -> list[Fact]:
 def shown_text(study: Study, design: Design) -> str:
     masked = ", each in one of its flips and rotations" if study.masking else ""
     sets = "set" if study.sets == 1 else "sets"
+    catch = f", {design.catch} catch images among them" if design.catch else ""
     return (
-        f"{design.presentations} images{masked}: {design.cases} cases, {study.sets} {sets}; "
+        f"{design.presentations} images{masked}: {design.cases} cases, {study.sets} {sets}{catch}; "
         f"about {design.minutes} minutes in all"
     )
 
@@ -158,6 +161,13 @@ def practice_text(study: Study, design: Design) -> str:
         return "none"
     told = "the right answer is told" if study.feedback else "the right answer is not told"
     return f"{design.practice} images of cases that are not read; {told}"
+
+
+def catch_text(study: Study, design: Design) -> str:
+    shown = f"{design.catch} clear cases, each once, in no result"
+    if study.catch_least is None:
+        return shown
+    return f"{shown}; an attentive reader has {study.catch_least:.0%} of them right"
 
 
 def pairs_text(study: Study, design: Design) -> str:

@@ -32,7 +32,7 @@ REVEALING = re.compile(
 class Design:
     """What is shown: `cases` patches under `versions` conditions each, `sets` times.
 
-    Before that `practice` images, afterwards `pairs` of images.
+    Before that `practice` images, afterwards `pairs` of images; among them `catch` images, once.
     """
 
     cases: int
@@ -40,10 +40,16 @@ class Design:
     sets: int
     practice: int = 0
     pairs: int = 0
+    catch: int = 0
+
+    @property
+    def read(self) -> int:
+        """What counts for the results."""
+        return self.cases * self.versions * self.sets
 
     @property
     def presentations(self) -> int:
-        return self.cases * self.versions * self.sets
+        return self.read + self.catch
 
     @property
     def largest_gap(self) -> int:
@@ -111,6 +117,19 @@ def refuse_impossible_plan(
             raise Invalid(f"A limit for the time of an answer is 1 to {LONGEST_MS} ms, or empty.")
     if least_ms is not None and most_ms is not None and least_ms >= most_ms:
         raise Invalid("The least time of an answer must be below the most.")
+
+
+def refuse_impossible_catch(design: Design) -> None:
+    """Invalid when two catch images would follow each other."""
+    if design.catch > design.read:
+        raise Invalid(f"Among {design.read} images there can be at most as many catch images.")
+
+
+def refuse_impossible_least(least: float | None) -> None:
+    if least is not None and not 0 < least <= 1:
+        raise Invalid(
+            "The least share of catch images right is above 0 and at most 1, such as 0.8; or empty."
+        )
 
 
 def pairs_of(task: PairTask | None, altered: int) -> int:

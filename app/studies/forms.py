@@ -47,6 +47,8 @@ class StudyForm(BaseModel):
     break_after_minutes: Number = str(USUAL.break_after_minutes)
     practice: Number = str(USUAL.practice)
     practice_batch: Number = ""
+    catch: Number = str(USUAL.catch)
+    catch_batch: Number = ""
     feedback: bool = False
     pair_task: Literal["", "choice", "same_different"] = ""
     pair_conditions: Sentence = ""
@@ -57,6 +59,7 @@ class StudyForm(BaseModel):
     alpha: Number = str(USUAL.alpha)
     minimum_time_ms: Number = ""
     maximum_time_ms: Number = ""
+    catch_least: Number = ""
     instructions: Instructions = ""
     scan_reason: Sentence = ""
     planned_readers: Number = "1"
@@ -77,7 +80,13 @@ class StudyForm(BaseModel):
     def practice_batch_number(self) -> int | None:
         return whole("batch for practice", self.practice_batch)
 
-    def new_study(self, practice_batch: Batch | None) -> NewStudy:
+    @property
+    def catch_batch_number(self) -> int | None:
+        return whole("batch for catch images", self.catch_batch)
+
+    def new_study(
+        self, practice_batch: Batch | None = None, catch_batch: Batch | None = None
+    ) -> NewStudy:
         """Invalid when something is no number, or a set too many for one sitting of a person."""
         return NewStudy(
             internal_title=self.internal_title,
@@ -94,6 +103,8 @@ class StudyForm(BaseModel):
             washout_days=few("washout", self.washout_days, 365, USUAL.washout_days),
             practice=few("number of practice images", self.practice, 1000, USUAL.practice),
             practice_batch=practice_batch,
+            catch=few("number of catch images", self.catch, 1000, USUAL.catch),
+            catch_batch=catch_batch,
             feedback=self.feedback,
             confidence=self.confidence,
             few_cells=self.few_cells,
@@ -115,6 +126,7 @@ class StudyForm(BaseModel):
             alpha=share("alpha", self.alpha, USUAL.alpha),
             minimum_time_ms=whole("least time of an answer", self.minimum_time_ms),
             maximum_time_ms=whole("most time of an answer", self.maximum_time_ms),
+            catch_least=perhaps_share("least share of catch images right", self.catch_least),
             instructions=lines(self.instructions),
             scan_reason=self.scan_reason.strip(),
         )
@@ -147,6 +159,10 @@ def share(name: str, text: str, usual: float) -> float:
     return number
 
 
+def perhaps_share(name: str, text: str) -> float | None:
+    return share(name, text, 0.8) if text.strip() else None
+
+
 def lines(text: str) -> str:
     """As it was typed, with the line ends that every system has."""
     return text.replace("\r\n", "\n").strip()
@@ -165,12 +181,13 @@ TYPED_AS_STORED = (
 NUMBERS = (
     *("sets", "minimum_gap", "waves", "washout_days", "break_after_images", "break_after_minutes"),
     *("margin_flips", "margin_tp", "alpha", "minimum_time_ms", "maximum_time_ms"),
+    "catch_least",
 )
 
 
 def form_of(study: Study) -> StudyForm:
     """The form that makes this very study, unless its negatives were asked for."""
-    practice = study.stimuli_of(Part.PRACTICE)
+    practice, catch = study.stimuli_of(Part.PRACTICE), study.catch_images
     return StudyForm.model_validate(
         {
             "batch": str(study.batch_id),
@@ -178,6 +195,8 @@ def form_of(study: Study) -> StudyForm:
             "conditions": condition_names(study.stimuli),
             "practice": str(len(practice)),
             "practice_batch": str(practice[0].case.batch_id) if practice else "",
+            "catch": str(len(catch)),
+            "catch_batch": str(catch[0].case.batch_id) if catch else "",
             "pair_task": study.pair_task or "",
             "pair_conditions": condition_names(study.stimuli_of(Part.PAIRS)),
             **{name: getattr(study, name) for name in TYPED_AS_STORED},

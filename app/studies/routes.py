@@ -10,7 +10,7 @@ from app.batches.service import find_batch, list_batches
 from app.errors import Conflict, Invalid, NotFound
 from app.researchers.domain import Right
 from app.researchers.rights import right_on
-from app.storage.models import Researcher, Study
+from app.storage.models import Batch, Researcher, Study
 from app.storage.session import DatabaseDep, ReadingDep, WritingDep
 from app.studies.cards import NEWEST_FIRST, studies_page
 from app.studies.design_pages import NewStudyPage, batch_choices
@@ -22,6 +22,7 @@ from app.studies.monitor_pages import monitor_view
 from app.studies.pages import Readers, StudyPage, Watching, study_page
 from app.studies.rehearsals import rehearsals_of
 from app.studies.service import (
+    NewStudy,
     create_study,
     design_of_study,
     find_study,
@@ -67,8 +68,7 @@ def create(
     try:
         with database.writing() as session:
             batch = find_batch(session, form.batch_number, researcher)
-            practice = form.practice_batch_number
-            new = form.new_study(find_batch(session, practice, researcher) if practice else None)
+            new = design_asked(session, researcher, form)
             study = create_study(session, researcher, batch, new, now())
             return RedirectResponse(f"/studies/{study.id}", 303)
     except (Invalid, Conflict, NotFound) as refusal:
@@ -77,6 +77,15 @@ def create(
                 batch_choices(list_batches(session, researcher)), form, str(refusal)
             )
         return render("researcher/new_study.html", page, status=refusal.status)
+
+
+def design_asked(session: Session, researcher: Researcher, form: StudyForm) -> NewStudy:
+    """What was typed, with the batches that it names. NotFound for those of other people."""
+
+    def named(number: int | None) -> Batch | None:
+        return find_batch(session, number, researcher) if number else None
+
+    return form.new_study(named(form.practice_batch_number), named(form.catch_batch_number))
 
 
 def page_of(

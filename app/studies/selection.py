@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from sqlalchemy import func, select, true
@@ -102,27 +102,62 @@ def practice_images(
 
     None of them has the pixels of any image of the study's cases, however it got into the batch.
     """
-    read = pixels_of(session, cases)
-    pool = [
-        stimulus
-        for stimulus in session.scalars(
-            select(Stimulus)
-            .join(Case)
-            .where(Case.batch_id == batch.id, Stimulus.condition_id.is_(None))
-            .where(Case.id.not_in(cases))
-            .order_by(Stimulus.id)
-        )
-        if stimulus.sha256 not in read
-    ]
+    pool = originals_without(session, batch, pixels_of(session, cases))
     if len(pool) < count:
         raise Invalid(
             f"Practice needs {count} cases that the study does not read, and the batch "
             f"{batch.name!r} has {len(pool)}; read fewer cases or name another batch for practice."
         )
+    return in_turn(pool, chance)[:count]
+
+
+def catch_images(
+    session: Session,
+    batch: Batch,
+    read: Sequence[Stimulus],
+    practised: Sequence[Stimulus],
+    count: int,
+    chance: random.Random,
+) -> list[Stimulus]:
+    """Originals as large as those that are read, both truths in turn as far as possible.
+
+    No two have equal pixels, and none those of practice or of any image of the cases `read`.
+    """
+    sizes = {size_of(stimulus) for stimulus in read}
+    shown = pixels_of(session, sorted({stimulus.case_id for stimulus in read}))
+    shown |= {stimulus.sha256 for stimulus in practised}
+    others = originals_without(session, batch, shown)
+    pool = {each.sha256: each for each in others if size_of(each) in sizes}
+    if len(pool) < count:
+        raise Invalid(
+            f"The study needs {count} catch images, as large as those that are read and shown "
+            f"nowhere else, and the batch {batch.name!r} has {len(pool)}; name another batch, or "
+            "ask for fewer."
+        )
+    return in_turn(list(pool.values()), chance)[:count]
+
+
+def size_of(stimulus: Stimulus) -> tuple[int, int]:
+    return stimulus.height, stimulus.width
+
+
+def originals_without(session: Session, batch: Batch, pixels: Collection[str]) -> list[Stimulus]:
+    """Those of the batch that are none of these pixels."""
+    found = session.scalars(
+        select(Stimulus)
+        .join(Case)
+        .where(Case.batch_id == batch.id, Stimulus.condition_id.is_(None))
+        .order_by(Stimulus.id)
+    )
+    return [stimulus for stimulus in found if stimulus.sha256 not in pixels]
+
+
+def in_turn(pool: list[Stimulus], chance: random.Random) -> list[Stimulus]:
+    """At random, both truths in turn as far as possible."""
     chance.shuffle(pool)
     turns: Counter[int] = Counter()
     places = {}
     for stimulus in pool:
         turns[stimulus.case.truth] += 1
         places[stimulus.id] = turns[stimulus.case.truth]
-    return sorted(pool, key=lambda stimulus: places[stimulus.id])[:count]
+    return sorted(pool, key=lambda stimulus: places[stimulus.id])

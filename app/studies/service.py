@@ -32,12 +32,20 @@ from app.studies.domain import (
     chosen_gap,
     pairs_of,
     refuse_impossible,
+    refuse_impossible_catch,
+    refuse_impossible_least,
     refuse_impossible_plan,
     refuse_out_of_range,
     refuse_revealing,
     require_state,
 )
-from app.studies.selection import chosen_cases, conditions_named, images_of, practice_images
+from app.studies.selection import (
+    catch_images,
+    chosen_cases,
+    conditions_named,
+    images_of,
+    practice_images,
+)
 from app.vocabulary import Estimand, PairTask, Part, StudyState, Undo
 
 
@@ -46,7 +54,8 @@ class NewStudy:
     """What a researcher decides; None takes the usual value.
 
     cases: at most so many, drawn at random. negatives: so many of them without tumour. practice:
-    images of cases that are not read, from `practice_batch` or else the study's own.
+    images of cases that are not read, from `practice_batch` or else the study's own. catch: clear
+    cases among those that are read, from `catch_batch` or else the study's own.
     break_after_*: 0 for never. pair_conditions: all of the batch when empty. Margins are shares;
     answers outside the times are left out of the analysis. scan_reason: why a batch whose
     blinding scan is amber may be read.
@@ -66,6 +75,8 @@ class NewStudy:
     washout_days: int = 14
     practice: int = 0
     practice_batch: Batch | None = None
+    catch: int = 0
+    catch_batch: Batch | None = None
     feedback: bool = False
     confidence: bool = False
     few_cells: bool = False
@@ -83,6 +94,7 @@ class NewStudy:
     alpha: float = 0.05
     minimum_time_ms: int | None = None
     maximum_time_ms: int | None = None
+    catch_least: float | None = None
     instructions: str = ""
     scan_reason: str = ""
 
@@ -93,6 +105,7 @@ OPTIONS = (
     *("undo", "break_after_images", "break_after_minutes", "masking", "pair_task", "not_sure"),
     *("question", "is_demo", "instructions", "scan_reason"),
     *("estimand", "margin_flips", "margin_tp", "alpha", "minimum_time_ms", "maximum_time_ms"),
+    "catch_least",
 )
 
 
@@ -142,7 +155,8 @@ def arrange(session: Session, study: Study, batch: Batch, new: NewStudy) -> None
     """Give a draft this design, all of it or nothing."""
     require_possible(session, study, batch, new)
     images = choose_images(session, batch, new, chance_of(study))
-    design = design_of(images[Part.READING], new.sets)
+    design = design_of(images[Part.READING], new.sets, catch=len(images[CATCH]))
+    refuse_impossible_catch(design)
     study.minimum_gap = chosen_gap(design, new.minimum_gap)
     study.batch_id = batch.id
     study.internal_title = new.internal_title.strip()
@@ -154,7 +168,12 @@ def arrange(session: Session, study: Study, batch: Batch, new: NewStudy) -> None
     session.flush()
     session.execute(delete(StudyStimulus).where(StudyStimulus.study_id == study.id))
     session.add_all(
-        StudyStimulus(study_id=study.id, stimulus_id=stimulus.id, part=part)
+        StudyStimulus(
+            study_id=study.id,
+            stimulus_id=stimulus.id,
+            part=Part.READING if part == CATCH else part,
+            is_catch=part == CATCH,
+        )
         for part, stimuli in images.items()
         for stimulus in stimuli
     )
@@ -201,6 +220,7 @@ def require_sensible_numbers(new: NewStudy) -> None:
     refuse_impossible(new.sets, new.waves, new.washout_days)
     refuse_out_of_range(
         number_of_practice_images=new.practice,
+        number_of_catch_images=new.catch,
         number_of_images_before_a_break=new.break_after_images,
         number_of_minutes_before_a_break=new.break_after_minutes,
     )
@@ -210,17 +230,23 @@ def require_sensible_numbers(new: NewStudy) -> None:
         new.minimum_time_ms,
         new.maximum_time_ms,
     )
+    refuse_impossible_least(new.catch_least)
 
 
-Images = dict[Part, list[Stimulus]]
+CATCH = "catch"  # no part of its own: it is among what is read
+Images = dict[str, list[Stimulus]]
 
 
 def choose_images(session: Session, batch: Batch, new: NewStudy, chance: random.Random) -> Images:
     cases = chosen_cases(session, batch, new, chance)
-    images = {Part.READING: images_of(session, cases, conditions_named(batch, new.conditions))}
+    read = images_of(session, cases, conditions_named(batch, new.conditions))
+    images: Images = {Part.READING: read, Part.PRACTICE: [], CATCH: []}
     if new.practice:
         source = new.practice_batch or batch
         images[Part.PRACTICE] = practice_images(session, source, cases, new.practice, chance)
+    if new.catch:
+        source, practised = new.catch_batch or batch, images[Part.PRACTICE]
+        images[CATCH] = catch_images(session, source, read, practised, new.catch, chance)
     if new.pair_task:
         named = conditions_named(batch, new.pair_conditions)
         images[Part.PAIRS] = images_of(session, cases, named)
@@ -234,9 +260,12 @@ def scan_is_amber(batch: Batch) -> bool:
     return (batch.scan or {}).get("verdict") == "amber"
 
 
-def design_of(stimuli: Sequence[Stimulus], sets: int, practice: int = 0, pairs: int = 0) -> Design:
+def design_of(
+    stimuli: Sequence[Stimulus], sets: int, practice: int = 0, pairs: int = 0, catch: int = 0
+) -> Design:
+    """`stimuli` are what is read for the results."""
     cases = len({stimulus.case_id for stimulus in stimuli})
-    return Design(cases, len(stimuli) // cases, sets, practice, pairs)
+    return Design(cases, len(stimuli) // cases, sets, practice, pairs, catch)
 
 
 def design_of_study(study: Study) -> Design:
@@ -246,6 +275,7 @@ def design_of_study(study: Study) -> Design:
         study.sets,
         practice=len(study.stimuli_of(Part.PRACTICE)),
         pairs=pairs_of(study.pair_task, altered),
+        catch=len(study.catch_images),
     )
 
 

@@ -251,6 +251,7 @@ EVERY_OPTION: dict[str, Any] = {
     "masking": True,
     "pair_task": PairTask.COMPARE,
     "not_sure": True,
+    "catch_least": 0.9,
 }
 
 
@@ -264,13 +265,15 @@ def test_every_choice_of_a_design_is_an_option(
         *("study", "create", "--batch", "Other", "--title", "All", "--json"),
         *("--sets", 2, "--cases", 3, "--condition", "linf-4", "--waves", 2, "--washout-days", 7),
         *("--practice", 2, "--practice-batch", 1, "--undo", "all"),
+        *("--catch", 1, "--catch-batch", 1, "--catch-least", 0.9),
         *("--break-after-images", 0, "--break-after-minutes", 30),
         *("--pairs", "same_different", "--pair-condition", "linf-2", "--pair-condition", "linf-6"),
         *(f"--{flag}" for flag in flags),
     )
     assert made.code == 0, made.err
     facts = made.object
-    assert (facts["presentations"], facts["practice"], facts["pairs"]) == (12, 2, 12)
+    assert (facts["presentations"], facts["practice"], facts["pairs"]) == (13, 2, 12)
+    assert facts["catch"] == 1
     with looking(home) as session:
         study = newest(session)
         assert {name: getattr(study, name) for name in EVERY_OPTION} == EVERY_OPTION

@@ -153,6 +153,14 @@ WEAKER: list[tuple[dict[str, Any], str]] = [
     ({"pair_task": PairTask.CHOICE}, "has no identical pairs"),
     ({"design": replace(SOUND.design, cases=200)}, "minutes is long"),
     ({"is_scan_amber": True}, "The study starts only with a reason"),
+    ({"catch_least": 0.8}, "a share of catch images right, and there are none"),
+    (
+        {"catch_least": 0.8, "catch_tumours": 2, "design": replace(SOUND.design, catch=4)},
+        "With catch images: 4 of 324, one slip is below",
+    ),
+    ({"catch_tumours": 40, "design": replace(SOUND.design, catch=81)}, "Catch images: 81 of 401"),
+    ({"catch_tumours": 4, "design": replace(SOUND.design, catch=4)}, "always answers tumour has"),
+    ({"design": replace(SOUND.design, catch=4)}, "All catch images have no tumour"),
 ]
 
 
@@ -194,6 +202,13 @@ def test_the_panel_needs_no_title_and_tells_a_script_nothing_but_itself(
     assert "always answers tumour" not in text(panel)
 
 
+def test_the_panel_counts_catch_images(office: Office, ready: Ready) -> None:
+    batch, desk = ready(cases=6).batch, office()
+    data = form(batch, cases=4, catch=2)
+    panel = text(desk.post("/studies/reckon", data=data, headers={"HX-Request": "true"}))
+    assert "18 images: 4 cases, 2 of each, 2 sets; catch images: 2 of 18" in panel
+
+
 def test_without_a_script_the_panel_comes_with_the_form_as_it_was_typed(
     office: Office, ready: Ready
 ) -> None:
@@ -217,6 +232,9 @@ def test_without_a_script_the_panel_comes_with_the_form_as_it_was_typed(
         ({"negatives": 4}, "The batch has 3 such cases without tumour."),
         ({"cases": 2, "negatives": 3}, "2 cases cannot have 3 without tumour"),
         ({"cases": 6, "negatives": 1}, "6 cases cannot have 1 without tumour"),
+        ({"cases": 4, "catch": 3}, "The study needs 3 catch images"),
+        ({"catch": 1001}, "The number of catch images is at most 1000"),
+        ({"catch_least": "0"}, "The least share of catch images right is above 0"),
     ],
 )
 def test_the_panel_of_an_impossible_design_says_why(
@@ -265,7 +283,7 @@ def stored(database: Database, page: str) -> dict[str, Any]:
     with database.reading() as session:
         study = session.get_one(Study, int(page.rpartition("/")[2]))
         columns = {each.key: getattr(study, each.key) for each in Study.__table__.columns}
-        shown = sorted((image.part, image.stimulus_id) for image in study.images)
+        shown = sorted((image.part, image.stimulus_id, image.is_catch) for image in study.images)
         return {**columns, "images": shown}
 
 
@@ -276,6 +294,7 @@ def test_a_draft_that_is_saved_as_it_is_stays_what_it_is(
         "cases": 3, "conditions": "linf-2", "practice": 2, "pair_task": "choice", "masking": "on",
         "pair_conditions": "linf-4", "waves": 2, "instructions": "Look twice.\r\nThen answer.",
         "minimum_time_ms": 200, "margin_tp": "0,15", "undo": "all",
+        "catch": 1, "catch_least": "0,8",
     }  # fmt: skip
     desk, page = draft(**options)
     before = stored(database, page)

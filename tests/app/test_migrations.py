@@ -352,6 +352,22 @@ def test_down_again_only_what_the_earlier_version_knows_is_left(of_0001: Databas
     assert (kept, shown) == ([(7, "tumour"), (8, "tumour")], [7, 8])
 
 
+def test_nothing_that_was_read_before_is_a_catch_image(of_0001: Database) -> None:
+    of_0001.upgrade()
+    with of_0001.engine.connect() as connection:
+        marked = [*rows_of(connection, "presentation"), *rows_of(connection, "study_stimulus")]
+        assert [bool(row["is_catch"]) for row in marked] == [False] * 3
+        assert [row["catch_least"] for row in rows_of(connection, "study")] == [None]
+
+
+def test_a_version_that_would_count_catch_images_does_not_get_them(of_0001: Database) -> None:
+    of_0001.upgrade()
+    with of_0001.engine.begin() as connection:
+        connection.execute(text("UPDATE study_stimulus SET is_catch = true"))
+    with pytest.raises(Conflict, match="studies with catch images"):
+        migrate(of_0001, command.downgrade, "0007")
+
+
 def test_there_is_one_newest_version() -> None:
     assert len(ScriptDirectory.from_config(migrations()).get_heads()) == 1
 

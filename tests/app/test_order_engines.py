@@ -51,6 +51,7 @@ def prepared(settings: Settings, batches: list[Path], task: PairTask) -> str:
             sets=2,
             cases=4,
             practice=2,
+            catch=2,
             waves=2,
             washout_days=0,
             masking=True,
@@ -74,7 +75,7 @@ def stored(settings: Settings) -> Stored:
             (
                 *(each.part.value, each.sitting, each.position, each.set_number),
                 *(each.stimulus_id - first, each.beside_id and each.beside_id - first),
-                each.orientation,
+                *(each.orientation, each.is_catch),
             )
             for each in shown
         ]
@@ -117,15 +118,15 @@ def test_the_same_orders_are_stored_by_sqlite_and_by_postgres(
         with TestClient(app, base_url=ADDRESS, follow_redirects=False) as reader:
             begin(reader, link)
             assert read(reader) == 2
-            for expected in (12, 12):
+            for expected in (13, 13):
                 enter(reader)
                 assert read(reader) == expected
             reader.post("/reading/questions", data={"saw_repeats": "no", "odd": ""})
             assert reader.post("/reading/pairs").status_code == 303
         app.state.database.close()
         found[name] = stored(settings)
-    assert len(found["sqlite"]) == 2 + 24 + 8 * (2 if task is PairTask.COMPARE else 1)
-    assert len({row[-1] for row in found["sqlite"]}) == 8, "all orientations are met"
+    assert len(found["sqlite"]) == 2 + 24 + 2 + 8 * (2 if task is PairTask.COMPARE else 1)
+    assert len({row[-2] for row in found["sqlite"]}) == 8, "all orientations are met"
     assert digest(found["sqlite"]) == digest(found["postgres"])
 
 

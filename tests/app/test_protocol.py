@@ -100,12 +100,14 @@ OTHER: dict[str, Any] = {
     "alpha": 0.025,
     "minimum_time_ms": 200,
     "maximum_time_ms": 60_000,
+    "catch_least": 0.8,
     "minimum_gap": 3,
     "public_title": "Other images",
     "criterion": "Tumour: six or more tumour cells.",
     "cases": 5,
     "conditions": ("linf-2",),
     "practice": 1,
+    "catch": 2,
 }
 
 

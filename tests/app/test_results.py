@@ -88,6 +88,7 @@ BESIDES = [
     "orientation",
     "key_mapping",
     "problems",
+    "is_catch",
 ]
 ANSWERED_ONLY = {
     "label",

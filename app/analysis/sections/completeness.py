@@ -4,7 +4,9 @@ from collections import Counter, defaultdict
 
 from app.analysis.exported import Shown
 from app.analysis.sections.rows import Options, Rows
-from app.analysis.sections.told import Json
+from app.analysis.sections.told import Json, told
+from app.analysis.statistics import CannotSay, Interval
+from app.analysis.statistics.proportions import wilson_interval
 
 ABSENT = "There is no readers.csv, or it does not tell what readers said at the end."
 
@@ -33,7 +35,7 @@ def missing(rows: Rows, _: Options) -> Json:
     return {name: sum(line[name] for line in lines) for name in counts} | {"lines": lines}
 
 
-def exclusions(rows: Rows, _: Options) -> Json:
+def exclusions(rows: Rows, options: Options) -> Json:
     excluded = [each for each in rows.everything if each.exclusion is not None]
     counted = Counter(each.exclusion for each in excluded)
     return {
@@ -41,6 +43,33 @@ def exclusions(rows: Rows, _: Options) -> Json:
         "reasons": [
             {"rule": rule, "presentations": counted[rule]} for rule in sorted(counted, key=str)
         ],
+        "catch": [caught(rows, reader, options) for reader in catch_readers(rows)],
+    }
+
+
+def catch_readers(rows: Rows) -> list[str]:
+    return sorted({each.reader for each in rows.catch})
+
+
+def caught(rows: Rows, reader: str, options: Options) -> Json:
+    """How many catch images a reader has right, of those answered, whatever was answered."""
+    shown = [each for each in rows.catch if each.reader == reader]
+    answered = [each for each in shown if each.response]
+    right, n = sum(each.label == each.truth for each in answered), len(answered)
+
+    def interval() -> Interval:
+        if not n:
+            raise CannotSay("Nothing was answered.")
+        return wilson_interval(right, n, 1 - options.alpha)
+
+    least = options.catch_least
+    return {
+        "reader": reader,
+        "shown": len(shown),
+        "n": n,
+        "right": right,
+        "wilson": told(Interval, interval),
+        "is_below": right / n < least if least is not None and n else None,
     }
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from app.analysis.exported import Attack, Impressions, NetworkEpsilon, Pair, Shown, Tidy
+from app.analysis.exported import Attack, Catch, Impressions, NetworkEpsilon, Pair, Shown, Tidy
 from app.analysis.statistics import PairedTable
 from app.analysis.statistics.common import CannotSay, Floats
 from app.analysis.statistics.flips import Unit
@@ -43,6 +43,7 @@ class Options:
     margin_flips: float = 0.05
     margin_tp: float = 0.10
     alpha: float = 0.05
+    catch_least: float | None = None
     seed: int = 20210614
     network: Sequence[NetworkEpsilon] = ()
 
@@ -53,12 +54,14 @@ class Options:
 
 @dataclass(frozen=True)
 class Rows:
-    """All presentations, and those that no rule excludes: everything is computed from these."""
+    """All presentations, and those that no rule excludes: everything is computed from these.
+    Catch images are apart from all of them."""
 
     everything: Sequence[Shown]
     pairs: Sequence[Pair]
     impressions: Sequence[Impressions] | None
     attacks: Mapping[str, Attack]
+    catch: Sequence[Catch] = ()
 
     @cached_property
     def shown(self) -> list[Shown]:
@@ -145,7 +148,7 @@ def rows_of(tidy: Tidy) -> Rows:
     in_order = sorted(
         tidy.shown, key=lambda each: (each.reader, each.set_number, each.case, each.condition or "")
     )
-    return Rows(in_order, tidy.pairs, tidy.impressions, tidy.attacks)
+    return Rows(in_order, tidy.pairs, tidy.impressions, tidy.attacks, tidy.catch)
 
 
 def place(shown: Shown) -> Place:

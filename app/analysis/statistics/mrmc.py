@@ -136,7 +136,8 @@ def arm_mean(theta: Floats, covariance: Floats, arm: int, confidence: float = 0.
     others = ~np.eye(readers, dtype=bool)
     shared = float(block[others].mean()) if readers > 1 else 0.0
     if readers < 3:
-        error = math.sqrt((float(np.trace(block)) / readers + (readers - 1) * shared) / readers)
+        variance = (float(np.trace(block)) / readers + (readers - 1) * shared) / readers
+        error = math.sqrt(max(0.0, variance))  # two readers who balance out: rounding may go below
         return ArmMean(limited(theta[arm], normal_quantile(confidence) * error), error, None)
     spread = float(theta[arm].var(ddof=1))
     variance = spread + readers * max(shared, 0.0)

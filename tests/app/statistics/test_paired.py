@@ -20,6 +20,7 @@ from app.analysis.statistics import (
     tango_score,
     wilson_interval,
 )
+from app.analysis.statistics.mrmc import arm_mean
 
 # From stats_oracles.json, which R 4.2.2 wrote; the ids of the tests are its names.
 
@@ -354,3 +355,13 @@ def test_tango_covers_the_truth_about_as_often_as_it_says(p_10: float, p_01: flo
         covered += int(times) * (low <= p_10 - p_01 <= high)
 
     assert 0.93 < covered / len(draws) < 0.99
+
+
+def test_two_readers_whose_errors_balance_out_have_a_mean_without_error() -> None:
+    """Rounding may bring the variance of their mean a little below nothing."""
+    variance = 1 / 9
+    below = float(np.nextafter(variance, 1))
+    block = np.array([[variance, -below], [-below, variance]])
+    covariance = np.kron(np.eye(2), block)
+    found = arm_mean(np.array([[0.75, 0.25], [1.0, 0.5]]), covariance, 0)
+    assert (found.mean.estimate, found.error) == (0.5, 0)
