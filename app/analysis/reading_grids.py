@@ -193,7 +193,7 @@ def attention(found: Json) -> list[Grid]:
         return " to ".join(percent(end, 0) for end in ends) if each["n"] else "not known"
 
     least = found["options"]["catch_least"]
-    allowed = () if least is None else (f"At least {percent(least, 0)}",)
+    allowed = (f"At least {percent(least, 0)}",) if least else ()
     rows = [
         (
             *(each["reader"], str(each["shown"]), f"{each['right']} of {each['n']}", share(each)),

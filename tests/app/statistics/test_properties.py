@@ -235,7 +235,7 @@ def test_areas_do_not_depend_on_the_scale_and_mirror_with_the_truth(ratings: Arr
 
 def test_equal_ratings_have_no_error() -> None:
     ratings = np.array([[1.0, 2, 3, 4], [1, 2, 3, 4]])
-    with pytest.raises(CannotSay, match="same way"):
+    with pytest.raises(CannotSay, match="do not vary over cases"):
         paired_roc(ratings, [0, 1, 0, 1])
 
 
