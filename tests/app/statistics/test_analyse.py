@@ -322,6 +322,7 @@ def test_what_is_missing_or_excluded_is_counted_and_its_weight_is_shown() -> Non
     assert found["exclusions"] == {
         "presentations": 1,
         "reasons": [{"rule": "wrong reader", "presentations": 1}],
+        "catch": [],
     }
     assert (flips["units"], flips["units_incomplete"]) == (28, 2)
     sensitivity = flips["sensitivity"]
