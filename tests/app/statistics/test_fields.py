@@ -122,7 +122,8 @@ def compared(hits: Mapping[int, int], alarms: int, cases: int = 40) -> list[Pair
 
 @pytest.fixture(scope="module")
 def rich(demo: list[dict[str, Any]]) -> Json:
-    """The oracles' study, with an exclusion, catch images, both tasks of pairs, impressions and a network."""
+    """The oracles' study, with an exclusion, catch images, both tasks of pairs, impressions and a
+    network."""
     tidy = demo_tidy(demo)
     shown = [replace(tidy.shown[0], exclusion="too fast"), *tidy.shown[1:]]
     pairs = choices({1: 20, 2: 24, 4: 32, 8: 39}) + compared({1: 10, 2: 15, 4: 25, 8: 38}, 8)
