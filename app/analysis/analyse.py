@@ -76,7 +76,7 @@ def described(options: Options) -> Json:
         "margin_flips": options.margin_flips,
         "margin_tp": options.margin_tp,
         "alpha": options.alpha,
-        "catch_least": options.catch_least or 0.0,
+        **({} if options.catch_least is None else {"catch_least": options.catch_least}),
         "seed": options.seed,
         "network_epsilon": networks[0].source if networks else "",
         "network_norm": ", ".join(each.norm for each in networks if each.norm),

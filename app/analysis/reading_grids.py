@@ -192,12 +192,12 @@ def attention(found: Json) -> list[Grid]:
         ends = (each["wilson"]["low"], each["wilson"]["high"])
         return " to ".join(percent(end, 0) for end in ends) if each["n"] else "not known"
 
-    least = found["options"]["catch_least"]
-    allowed = (f"At least {percent(least, 0)}",) if least else ()
+    least = found["options"].get("catch_least")
+    allowed = () if least is None else (f"At least {percent(least, 0)}",)
     rows = [
         (
             *(each["reader"], str(each["shown"]), f"{each['right']} of {each['n']}", share(each)),
-            *(SAID[each["is_below"]] for _ in allowed),
+            *(SAID[each.get("is_below")] for _ in allowed),
         )
         for each in found["exclusions"]["catch"]
     ]

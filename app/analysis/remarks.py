@@ -91,7 +91,7 @@ def exclusions(found: Json) -> list[str]:
 
 def attention(found: Json) -> list[str]:
     """Of catch images, which are in no other number; and who has fewer right than was planned."""
-    catch, least = found["exclusions"]["catch"], found["options"]["catch_least"]
+    catch, least = found["exclusions"]["catch"], found["options"].get("catch_least")
     if not catch:
         return []
     return [
@@ -101,7 +101,7 @@ def attention(found: Json) -> list[str]:
             f"fewer than the {percent(least, 0)} of the plan: this reader may not have paid "
             "attention. Nothing was left out for it."
             for each in catch
-            if each["is_below"]
+            if each.get("is_below")
         ),
     ]
 

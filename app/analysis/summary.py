@@ -31,7 +31,7 @@ def summary(found: Json) -> list[str]:
     lines += [
         f"{each['reader']}: {each['right']} of {each['n']} catch images right, below the plan"
         for each in found["exclusions"]["catch"]
-        if each["is_below"]
+        if each.get("is_below")
     ]
     return [*lines, "All numbers: add --json."]
 

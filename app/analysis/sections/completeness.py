@@ -69,7 +69,7 @@ def caught(rows: Rows, reader: str, options: Options) -> Json:
         "n": n,
         "right": right,
         "wilson": told(Interval, interval),
-        "is_below": right / n < least if least is not None and n else None,
+        **({"is_below": right / n < least} if least is not None and n else {}),
     }
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.analysis.exported import Impressions, NetworkEpsilon, Pair
+from app.analysis.exported import Catch, Impressions, NetworkEpsilon, Pair
 from app.analysis.sections.rows import Options
 from app.analysis.statistics.equivalence import Verdict
 from tests.app.statistics.test_analyse import analysed, choices, demo_tidy, made, shown_of
@@ -91,6 +91,8 @@ PROMISED = [
     *each("blinding_check.odd[]", "reader", "said"),
     *each("exclusions", "presentations"),
     *each("exclusions.reasons[]", "rule", "presentations"),
+    *each("exclusions.catch[]", "reader", "shown", "n", "right", "is_below"),
+    *each("exclusions.catch[].wilson", "low", "high"),
 ]
 
 
@@ -120,14 +122,17 @@ def compared(hits: Mapping[int, int], alarms: int, cases: int = 40) -> list[Pair
 
 @pytest.fixture(scope="module")
 def rich(demo: list[dict[str, Any]]) -> Json:
-    """The oracles' study, with an exclusion, both tasks of pairs, impressions and a network."""
+    """The oracles' study, with an exclusion, catch images, both tasks of pairs, impressions and a
+    network."""
     tidy = demo_tidy(demo)
     shown = [replace(tidy.shown[0], exclusion="too fast"), *tidy.shown[1:]]
     pairs = choices({1: 20, 2: 24, 4: 32, 8: 39}) + compared({1: 10, 2: 15, 4: 25, 8: 38}, 8)
     said = [Impressions("R1", "yes", "Twice?"), Impressions("R2", "no", "")]
+    catch = [Catch("R1", number, 1, number % 2, "tumour") for number in range(4)]
     network = NetworkEpsilon("minimal.csv", (0.3, 0.5, 0.6, 0.9), "linf")
     return analysed(
-        replace(tidy, shown=shown, pairs=pairs, impressions=said), Options(network=(network,))
+        replace(tidy, shown=shown, pairs=pairs, impressions=said, catch=catch),
+        Options(network=(network,), catch_least=0.8),
     )
 
 
