@@ -73,23 +73,24 @@ def studies_page(
         session, query, COLUMNS, "/studies", page, sort, per_page=CARDS_A_PAGE
     )
     ids = [study.id for study in studies]
-    images = images_of_studies(session, ids)
+    shown = presentations_of_studies(session, ids)
     readers = readers_of_studies(session, ids)
     rights = rights_on(session, studies, researcher)
     cards = [
-        study_card(study, rights[study.id], images.get(study.id, 0), *readers.get(study.id, (0, 0)))
+        study_card(study, rights[study.id], shown.get(study.id, 0), *readers.get(study.id, (0, 0)))
         for study in studies
     ]
     batch = session.scalar(select(Batch.id).where(batches_of(researcher)).limit(1))
     return StudiesPage(cards, listing, batch is not None)
 
 
-def images_of_studies(session: Session, studies: Sequence[int]) -> dict[int, int]:
-    """How many images each of them shows for the results, once, without catch images."""
+def presentations_of_studies(session: Session, studies: Sequence[int]) -> dict[int, int]:
+    """How many images a reader of each of them reads: once in every set, catch images once."""
+    times = case((StudyStimulus.is_catch, 1), else_=Study.sets)
     rows = session.execute(
-        select(StudyStimulus.study_id, func.count())
+        select(StudyStimulus.study_id, func.sum(times))
+        .join(Study, Study.id == StudyStimulus.study_id)
         .where(StudyStimulus.study_id.in_(studies), StudyStimulus.part == Part.READING)
-        .where(StudyStimulus.is_catch.is_(False))
         .group_by(StudyStimulus.study_id)
     )
     return dict(rows.all())
@@ -105,7 +106,7 @@ def readers_of_studies(session: Session, studies: Sequence[int]) -> dict[int, tu
     return {study: (invited, finished) for study, invited, finished in rows}
 
 
-def study_card(study: Study, right: Right, images: int, readers: int, finished: int) -> StudyCard:
+def study_card(study: Study, right: Right, shown: int, readers: int, finished: int) -> StudyCard:
     may_go_on = right >= NEEDED.get(study.state, Right.MANAGE)
     return StudyCard(
         id=study.id,
@@ -113,7 +114,7 @@ def study_card(study: Study, right: Right, images: int, readers: int, finished: 
         state=study.state,
         is_demo=study.is_demo,
         batch=study.batch.name,
-        presentations=images * study.sets,
+        presentations=shown,
         readers=readers,
         finished=finished,
         owner="" if right is Right.OWN else study.researcher.email,

@@ -239,6 +239,7 @@ def test_the_monitor_counts_them_and_says_nothing_of_their_answers(
         desk = office(email)
         page = " ".join(re.sub(r"<[^>]*>", " ", desk.get(f"/studies/{made.study}").text).split())
         assert "20 of 20" in page
+        assert "20 images" in desk.get("/studies").text
         pages.append(re.sub(r"[0-9a-f]{64}|[0-9A-F]{4}-[0-9A-F]{4}|\d+", "", page))
     assert pages[0] == pages[1]
 
