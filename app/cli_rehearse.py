@@ -65,7 +65,6 @@ def rehearse_command(
     from app.main import create_app
     from app.rehearsal.domain import LARGEST_SEED, crew
     from app.rehearsal.service import create_rehearsal
-    from app.storage.jobs import alone
 
     settings = settings_for(database)
     chosen = secrets.randbelow(LARGEST_SEED + 1) if seed is None else seed
@@ -76,13 +75,12 @@ def rehearse_command(
             number = create_rehearsal(session, study, named, chosen, OPERATOR, now()).study_id
         app = create_app(settings)
         rehearser = app.state.rehearser
+        rehearser.start()
         try:
-            with progress_on_terminal("Robots read") as show, alone(rehearser.lock) as is_alone:
-                if is_alone:
-                    rehearser.watching = show
-                    rehearser.work_off()
+            with progress_on_terminal("Robots read") as show:
                 watch(store, number, show)
         finally:
+            rehearser.stop()
             app.state.database.close()
     tell(
         as_json,

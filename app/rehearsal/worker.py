@@ -34,17 +34,13 @@ OUR_FAULT = (
 
 @dataclass
 class Rehearser(Jobs):
-    """`app` is the whole server: robots ask it as a browser does, from within this process.
-
-    `watching` is told how far they are, besides the database.
-    """
+    """`app` is the whole server: robots ask it as a browser does, from within this process."""
 
     app: Any
     database: Database
     store: ImageStore
     clock: Callable[[], datetime]
     settings: Settings
-    watching: Callable[[int, int], None] | None = None
 
     @property
     def lock(self) -> Path:
@@ -110,9 +106,7 @@ class Rehearser(Jobs):
 
         asyncio.run(visit())
 
-    def tell(self, number: int, done: int, total: int) -> None:
-        if self.watching is not None:
-            self.watching(done, max(1, total))
+    def tell(self, number: int, done: int, _total: int) -> None:
         with self.database.writing() as session:
             self.change(session, number, done=done)
 
