@@ -108,7 +108,7 @@ def to_a_live_link(
     desk.press("Invite readers")
     expect(page.get_by_role("heading", name="Invitation for R01")).to_be_visible()
     look(page)
-    return page.locator("code").first.inner_text()
+    return page.locator("code", has_text="/r/").first.inner_text()
 
 
 def test_two_folders_become_a_live_link_in_twelve_presses(
@@ -280,6 +280,6 @@ def test_without_scripts_forms_lead_from_a_zip_to_a_link(
     desk.press("Create the study")
     desk.press("Lock and start")
     desk.press("Invite readers")
-    link = page.locator("code").first.inner_text()
+    link = page.locator("code", has_text="/r/").first.inner_text()
     page.goto(link)
     expect(page.get_by_role("heading", name="Images of tissue")).to_be_visible()
