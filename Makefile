@@ -47,7 +47,7 @@ reproduce: $(VENV)/user ## the paper's whole chain: DATA= EXPERIMENT= OUT= ENGIN
 
 test: $(VENV)/developer ## all tests, with a real browser and a real Postgres: ARGS=
 	@sh tools/prepare_tests.sh
-	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 2 --dist loadfile $(ARGS)
 
 check: $(VENV)/developer ## style, types, import contracts, templates
 	@$(BIN)/ruff check .
