@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -161,16 +160,14 @@ def add_many(database: Database) -> None:
         )
 
 
-def test_a_thousand_studies_and_batches_need_no_more_queries_than_one_and_little_time(
+def test_a_thousand_studies_and_batches_need_no_more_queries_than_one(
     ask: Ask, database: Database
 ) -> None:
     paths = ["/studies", "/studies?sort=state&page=3", "/batches", "/batches?sort=name"]
     few = [ask(path) for path in paths]
     add_many(database)
-    start = now()
     assert [ask(path) for path in paths] == few
     assert ask("/studies/new") < 20, "a batch to choose needs no query of its own"
-    assert now() - start < timedelta(seconds=8)
 
 
 def test_studies_page_and_sort_and_each_leads_on(

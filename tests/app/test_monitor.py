@@ -489,7 +489,7 @@ def statements(office: Office, ready: Ready) -> tuple[int, Callable[[str], int]]
     return study, ask
 
 
-def test_a_thousand_readers_need_no_more_queries_than_a_few_and_little_time(
+def test_a_thousand_readers_need_no_more_queries_than_a_few(
     database: Database, statements: tuple[int, Callable[[str], int]]
 ) -> None:
     study, ask = statements
@@ -510,6 +510,4 @@ def test_a_thousand_readers_need_no_more_queries_than_a_few_and_little_time(
             )
             for number in range(100, 1100)
         )
-    start = now()
     assert [ask(path) for path in paths] == few
-    assert now() - start < timedelta(seconds=5)
